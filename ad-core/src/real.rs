@@ -2,12 +2,23 @@
 
 use std::fmt;
 
-/// A floating-point scalar: `f32` or `f64`.
+use crate::array::{Array, Base};
+
+/// A floating-point scalar: `f32` or `f64`, with the elementary functions that primitives evaluate.
 ///
-/// Methods take `self` by value and carry the standard library's names; inside generic code a call such as `x.exp()`
-/// on a `T: Real` is this trait's, while on a reference it is the differentiable [`Ops`](crate::Ops) method.
+/// The functions take `self` by value, so on a `T: Real` held by value `x.exp()` is this trait's plain number, while on a
+/// reference `&A` it is the differentiable method of [`Ops`](crate::Ops).
 pub trait Real:
-    Copy + PartialOrd + Default + Send + Sync + fmt::Display + fmt::Debug + fmt::LowerExp + 'static
+    Array<Base = Self>
+    + Base<Scalar = Self>
+    + Copy
+    + PartialOrd
+    + Default
+    + Send
+    + Sync
+    + fmt::Display
+    + fmt::LowerExp
+    + 'static
 {
     /// `"f32"` or `"f64"`.
     const NAME: &'static str;
@@ -17,15 +28,92 @@ pub trait Real:
     fn from_f64(x: f64) -> Self;
     /// The same number in double precision.
     fn to_f64(self) -> f64;
+    /// eˣ.
+    fn exp(self) -> Self;
+    /// eˣ − 1, accurate near 0.
+    fn exp_m1(self) -> Self;
+    /// Natural logarithm.
+    fn ln(self) -> Self;
+    /// log(1 + x), accurate near 0.
+    fn ln_1p(self) -> Self;
+    /// Square root.
+    fn sqrt(self) -> Self;
+    /// Hyperbolic tangent.
+    fn tanh(self) -> Self;
+    /// Sine.
+    fn sin(self) -> Self;
+    /// Cosine.
+    fn cos(self) -> Self;
+    /// Error function, 2/√π ∫₀ˣ e^(−t²) dt.
+    fn erf(self) -> Self;
+    /// |x|.
+    fn abs(self) -> Self;
+    /// xⁿ for an integer n.
+    fn powi(self, n: i32) -> Self;
+    /// xᵖ for a real p.
+    fn powf(self, p: Self) -> Self;
+    /// Whether the number is neither infinite nor NaN.
+    fn finite(self) -> bool;
 }
+
 macro_rules! real {
-    ($($t:ident),*) => {$(
+    ($t:ident, $erf:path) => {
         impl Real for $t {
             const NAME: &'static str = stringify!($t);
             const EPSILON: f64 = $t::EPSILON as f64;
-            fn from_f64(x: f64) -> Self { x as $t }
-            fn to_f64(self) -> f64 { self as f64 }
+            #[inline]
+            fn from_f64(x: f64) -> Self {
+                x as $t
+            }
+            #[inline]
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+            #[inline]
+            fn erf(self) -> Self {
+                $erf(self)
+            }
+            #[inline]
+            fn powi(self, n: i32) -> Self {
+                $t::powi(self, n)
+            }
+            #[inline]
+            fn powf(self, p: Self) -> Self {
+                $t::powf(self, p)
+            }
+            #[inline]
+            fn finite(self) -> bool {
+                self.is_finite()
+            }
+            real!(@std $t: exp, exp_m1, ln, ln_1p, sqrt, tanh, sin, cos, abs);
+        }
+    };
+    (@std $t:ident: $($f:ident),*) => {$(
+        #[inline]
+        fn $f(self) -> Self {
+            $t::$f(self)
         }
     )*};
 }
-real!(f32, f64);
+real!(f32, libm::erff);
+real!(f64, libm::erf);
+
+/// Sum of `f(i)` over `0..n` in double precision, in eight interleaved lanes.
+///
+/// A single running sum waits for each addition to finish; lanes do not, and their fixed number makes the result depend
+/// on `n` only.
+#[inline]
+pub(crate) fn lane_sum(n: usize, f: impl Fn(usize) -> f64) -> f64 {
+    let mut lanes = [0.0; 8];
+    let whole = n / 8 * 8;
+    for i in (0..whole).step_by(8) {
+        for (l, lane) in lanes.iter_mut().enumerate() {
+            *lane += f(i + l);
+        }
+    }
+    for i in whole..n {
+        lanes[i - whole] += f(i);
+    }
+    let [a, b, c, d, e, g, h, i] = lanes;
+    ((a + b) + (c + d)) + ((e + g) + (h + i))
+}

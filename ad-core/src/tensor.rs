@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::real::Real;
-use crate::shape::{Shape, count};
+use crate::shape::{Offsets, Shape, broadcast, broadcast_strides, count};
 
 /// A dense row-major array of `f32` or `f64`, of any rank; rank 0 is a scalar.
 ///
@@ -104,6 +104,46 @@ impl<T: Real> Tensor<T> {
             shape: self.shape.clone(),
             data: Arc::new(self.data.iter().map(|x| U::from_f64(x.to_f64())).collect()),
         }
+    }
+
+    /// The same elements in another shape of as many elements.
+    pub(crate) fn with_shape(mut self, shape: &[usize]) -> Self {
+        debug_assert_eq!(count(shape), self.len());
+        self.shape = Shape::from_slice(shape);
+        self
+    }
+
+    /// `f` of each element.
+    pub(crate) fn map(&self, f: impl Fn(T) -> T) -> Self {
+        Tensor { shape: self.shape.clone(), data: Arc::new(self.data.iter().map(|&x| f(x)).collect()) }
+    }
+
+    /// `f` of each pair of elements, the two arrays broadcast together.
+    ///
+    /// # Panics
+    /// If they cannot be, naming the operation.
+    #[track_caller]
+    pub(crate) fn zip(&self, op: &str, other: &Self, f: impl Fn(T, T) -> T) -> Self {
+        let (a, b) = (self.data(), other.data());
+        if self.shape == other.shape {
+            return Tensor::from_vec(&self.shape, a.iter().zip(b).map(|(&a, &b)| f(a, b)).collect());
+        }
+        let Some(shape) = broadcast(&self.shape, &other.shape) else {
+            panic!("{op}: shapes {:?} and {:?} do not broadcast", self.shape(), other.shape());
+        };
+        let data = match (a, b) {
+            (a, &[b]) => a.iter().map(|&a| f(a, b)).collect(),
+            (&[a], b) => b.iter().map(|&b| f(a, b)).collect(),
+            // A row repeated down the other operand, such as a bias.
+            (a, b) if shape == self.shape && shape.ends_with(&other.shape) && !b.is_empty() => {
+                a.chunks_exact(b.len()).flat_map(|row| row.iter().zip(b).map(|(&a, &b)| f(a, b))).collect()
+            }
+            (a, b) => {
+                let (sa, sb) = (broadcast_strides(&self.shape, &shape), broadcast_strides(&other.shape, &shape));
+                Offsets::new(&shape, &sa).zip(Offsets::new(&shape, &sb)).map(|(i, j)| f(a[i], b[j])).collect()
+            }
+        };
+        Tensor::from_vec(&shape, data)
     }
 }
 

@@ -1,0 +1,328 @@
+//! What every kind of array has in common.
+
+use std::fmt::Debug;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use crate::dual::Dual;
+use crate::primitive::{Cotangents, Primitive, general_vjp_tangent};
+use crate::real::{Real, lane_sum};
+use crate::tensor::Tensor;
+
+/// Arithmetic of owned values with owned values and with references.
+///
+/// Implied by [`Array`], so generic code may write `a * &b` without a `where` clause.
+pub trait Arith:
+    Sized
+    + Neg<Output = Self>
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + for<'a> Add<&'a Self, Output = Self>
+    + for<'a> Sub<&'a Self, Output = Self>
+    + for<'a> Mul<&'a Self, Output = Self>
+    + for<'a> Div<&'a Self, Output = Self>
+{
+}
+
+impl<A> Arith for A where
+    A: Sized
+        + Neg<Output = A>
+        + Add<Output = A>
+        + Sub<Output = A>
+        + Mul<Output = A>
+        + Div<Output = A>
+        + for<'a> Add<&'a A, Output = A>
+        + for<'a> Sub<&'a A, Output = A>
+        + for<'a> Mul<&'a A, Output = A>
+        + for<'a> Div<&'a A, Output = A>
+{
+}
+
+/// Plain data: what enters a model from outside and carries no derivative. `f32`, `f64`, `Tensor<f32>`, `Tensor<f64>`.
+pub trait Base: Clone + Debug + Send + Sync + 'static {
+    /// The type of one element.
+    type Scalar: Real;
+
+    /// The data held by a tensor.
+    ///
+    /// # Panics
+    /// If `Self` is a plain float and the tensor does not hold exactly one number.
+    fn from_tensor(t: Tensor<Self::Scalar>) -> Self;
+
+    /// The same data as a tensor; a plain float has rank 0.
+    fn to_tensor(&self) -> Tensor<Self::Scalar>;
+}
+
+/// An array that primitives run on: plain numbers compute, [`Dual`] also carries a tangent, [`Var`](crate::Var) also
+/// records.
+///
+/// Model code is written once, generic over `A: Array`, with the methods of [`Ops`](crate::Ops); data enters as
+/// `A::Base` and is [lifted](Array::lift).
+///
+/// The last three methods are hooks through which a tensor substitutes a fused kernel for a primitive's rule; users have
+/// no need of them.
+pub trait Array: Arith + Clone + Debug + 'static {
+    /// The plain data at the bottom of this type.
+    type Base: Base;
+
+    /// Runs a primitive on its inputs.
+    #[track_caller]
+    fn apply<P: Primitive>(p: P, x: &[&Self]) -> Self;
+
+    /// A constant: data whose derivative is zero.
+    fn lift(data: Self::Base) -> Self;
+
+    /// Sizes of the axes, outermost first.
+    fn shape(&self) -> &[usize];
+
+    /// The plain value, below every tangent and tape.
+    fn primal(&self) -> &Self::Base;
+
+    /// The constant array of this shape whose every element is `c`.
+    fn full(shape: &[usize], c: f64) -> Self {
+        Self::constant(&Tensor::full(shape, c))
+    }
+
+    /// A constant given in double precision.
+    fn constant(t: &Tensor<f64>) -> Self {
+        Self::lift(Self::Base::from_tensor(t.cast()))
+    }
+
+    /// Tangent of `p` at `x`, where `y = p(x)`.
+    #[inline]
+    fn jvp<P: Primitive>(p: &P, x: &[&Self], y: &Self, dx: &[Option<&Self>]) -> Option<Self> {
+        p.jvp(x, y, dx)
+    }
+
+    /// Adds the cotangents of `p`'s inputs to `out`, given that of its output.
+    #[inline]
+    fn vjp<P: Primitive>(p: &P, x: &[&Self], y: &Self, ybar: &Self, out: &mut Cotangents<'_, Self>) {
+        p.vjp(x, y, ybar, out)
+    }
+
+    /// Adds to `out` the part of the cotangents' tangents that comes from `p` being curved: ∂ₓ[vjp(x, ȳ)]·ẋ.
+    #[inline]
+    fn vjp_curved<P: Primitive>(p: &P, at: &At<'_, Self>, dx: &[Option<&Self>], out: &mut Cotangents<'_, Self>) {
+        general_vjp_tangent(p, at, dx, out)
+    }
+
+    /// ȳ · φ″[ẋ, ẋ] by a formula of the primitive's own, or `None` where it has none.
+    #[inline]
+    fn contracted<P: Primitive>(_p: &P, _at: &At<'_, Self>, _dx: &[Option<&Self>]) -> Option<f64> {
+        None
+    }
+}
+
+/// Where a primitive is differentiated: its inputs, output and the adjoint of its output, with the output's tangent.
+#[derive(Debug)]
+pub struct At<'a, A> {
+    /// Inputs.
+    pub x: &'a [&'a A],
+    /// Output, `p(x)`.
+    pub y: &'a A,
+    /// Tangent of the output along the inputs' tangents; `None` is zero.
+    pub dy: Option<&'a A>,
+    /// Adjoint of the output.
+    pub ybar: &'a A,
+}
+
+/// An array of plain numbers, on which sweeps return numbers.
+pub trait Ground: Array<Base = Self> + Base {
+    /// Inner product ⟨self, other⟩ = Σ selfᵢ otherᵢ, accumulated in double precision.
+    ///
+    /// # Panics
+    /// If the numbers of elements differ.
+    fn inner(&self, other: &Self) -> f64;
+}
+
+impl<T: Real> Base for Tensor<T> {
+    type Scalar = T;
+
+    fn from_tensor(t: Tensor<T>) -> Self {
+        t
+    }
+
+    fn to_tensor(&self) -> Tensor<T> {
+        self.clone()
+    }
+}
+
+impl<T: Real> Array for Tensor<T> {
+    type Base = Self;
+
+    #[inline]
+    #[track_caller]
+    fn apply<P: Primitive>(p: P, x: &[&Self]) -> Self {
+        p.eval(x)
+    }
+
+    fn lift(data: Self) -> Self {
+        data
+    }
+
+    fn shape(&self) -> &[usize] {
+        Tensor::shape(self)
+    }
+
+    fn primal(&self) -> &Self {
+        self
+    }
+
+    fn jvp<P: Primitive>(p: &P, x: &[&Self], y: &Self, dx: &[Option<&Self>]) -> Option<Self> {
+        p.jvp_fused(x, y, dx)
+    }
+
+    fn vjp<P: Primitive>(p: &P, x: &[&Self], y: &Self, ybar: &Self, out: &mut Cotangents<'_, Self>) {
+        p.vjp_fused(x, y, ybar, out)
+    }
+
+    fn vjp_curved<P: Primitive>(p: &P, at: &At<'_, Self>, dx: &[Option<&Self>], out: &mut Cotangents<'_, Self>) {
+        p.vjp_curved_fused(at, dx, out)
+    }
+
+    fn contracted<P: Primitive>(p: &P, at: &At<'_, Self>, dx: &[Option<&Self>]) -> Option<f64> {
+        p.contracted_fused(at, dx)
+    }
+}
+
+impl<T: Real> Ground for Tensor<T> {
+    #[track_caller]
+    fn inner(&self, other: &Self) -> f64 {
+        let (a, b) = (self.data(), other.data());
+        assert!(a.len() == b.len(), "inner product of shapes {:?} and {:?}", self.shape(), other.shape());
+        lane_sum(a.len(), |i| a[i].to_f64() * b[i].to_f64())
+    }
+}
+
+macro_rules! plain_float {
+    ($t:ident) => {
+        impl Base for $t {
+            type Scalar = $t;
+
+            #[track_caller]
+            fn from_tensor(t: Tensor<$t>) -> Self {
+                t.item()
+            }
+
+            fn to_tensor(&self) -> Tensor<$t> {
+                Tensor::scalar(*self)
+            }
+        }
+
+        impl Array for $t {
+            type Base = Self;
+
+            #[inline]
+            #[track_caller]
+            fn apply<P: Primitive>(p: P, x: &[&Self]) -> Self {
+                p.eval_scalar(x)
+            }
+
+            fn lift(data: Self) -> Self {
+                data
+            }
+
+            fn shape(&self) -> &[usize] {
+                &[]
+            }
+
+            fn primal(&self) -> &Self {
+                self
+            }
+        }
+
+        impl Ground for $t {
+            fn inner(&self, other: &Self) -> f64 {
+                *self as f64 * *other as f64
+            }
+        }
+    };
+}
+plain_float!(f32);
+plain_float!(f64);
+
+/// Arithmetic of an array type through the primitives, for every mix of owned and borrowed operands, and with plain
+/// `f64` factors and terms.
+macro_rules! arithmetic {
+    ($ty:ty, $($bounds:tt)*) => {
+        $crate::array::arithmetic!(@binary $ty, Add, add, $crate::ops::Add, [$($bounds)*]);
+        $crate::array::arithmetic!(@binary $ty, Sub, sub, $crate::ops::Sub, [$($bounds)*]);
+        $crate::array::arithmetic!(@binary $ty, Mul, mul, $crate::ops::Mul, [$($bounds)*]);
+        $crate::array::arithmetic!(@binary $ty, Div, div, $crate::ops::Div, [$($bounds)*]);
+
+        impl<$($bounds)*> std::ops::Neg for $ty {
+            type Output = $ty;
+            fn neg(self) -> $ty {
+                $crate::Ops::scale(&self, -1.0)
+            }
+        }
+        impl<$($bounds)*> std::ops::Neg for &$ty {
+            type Output = $ty;
+            fn neg(self) -> $ty {
+                $crate::Ops::scale(self, -1.0)
+            }
+        }
+        $crate::array::arithmetic!(@number $ty, Add, add, |x, c| $crate::Ops::offset(x, c), [$($bounds)*]);
+        $crate::array::arithmetic!(@number $ty, Sub, sub, |x, c| $crate::Ops::offset(x, -c), [$($bounds)*]);
+        $crate::array::arithmetic!(@number $ty, Mul, mul, |x, c| $crate::Ops::scale(x, c), [$($bounds)*]);
+        $crate::array::arithmetic!(@number $ty, Div, div, |x, c| $crate::Ops::scale(x, 1.0 / c), [$($bounds)*]);
+    };
+    (@binary $ty:ty, $op:ident, $method:ident, $p:path, [$($bounds:tt)*]) => {
+        impl<$($bounds)*> std::ops::$op<$ty> for $ty {
+            type Output = $ty;
+            #[inline]
+            #[track_caller]
+            fn $method(self, other: $ty) -> $ty {
+                <$ty as $crate::Array>::apply($p, &[&self, &other])
+            }
+        }
+        impl<$($bounds)*> std::ops::$op<&$ty> for $ty {
+            type Output = $ty;
+            #[inline]
+            #[track_caller]
+            fn $method(self, other: &$ty) -> $ty {
+                <$ty as $crate::Array>::apply($p, &[&self, other])
+            }
+        }
+        impl<$($bounds)*> std::ops::$op<$ty> for &$ty {
+            type Output = $ty;
+            #[inline]
+            #[track_caller]
+            fn $method(self, other: $ty) -> $ty {
+                <$ty as $crate::Array>::apply($p, &[self, &other])
+            }
+        }
+        impl<$($bounds)*> std::ops::$op<&$ty> for &$ty {
+            type Output = $ty;
+            #[inline]
+            #[track_caller]
+            fn $method(self, other: &$ty) -> $ty {
+                <$ty as $crate::Array>::apply($p, &[self, other])
+            }
+        }
+    };
+    (@number $ty:ty, $op:ident, $method:ident, $f:expr, [$($bounds:tt)*]) => {
+        impl<$($bounds)*> std::ops::$op<f64> for $ty {
+            type Output = $ty;
+            #[inline]
+            fn $method(self, c: f64) -> $ty {
+                let f: fn(&$ty, f64) -> $ty = $f;
+                f(&self, c)
+            }
+        }
+        impl<$($bounds)*> std::ops::$op<f64> for &$ty {
+            type Output = $ty;
+            #[inline]
+            fn $method(self, c: f64) -> $ty {
+                let f: fn(&$ty, f64) -> $ty = $f;
+                f(self, c)
+            }
+        }
+    };
+}
+pub(crate) use arithmetic;
+
+arithmetic!(Tensor<T>, T: Real);
+arithmetic!(Dual<A>, A: Array);
+arithmetic!(crate::Var<A>, A: Array);

@@ -1,0 +1,146 @@
+//! The Hessian as an operator: recorded once, multiplied many times.
+
+use crate::array::{Array, Base, Ground};
+use crate::recording::{NodeId, Recording};
+use crate::shape::count;
+use crate::sweep::{Adjoints, Curvature, Hessian};
+use crate::tape::Var;
+use crate::tensor::Tensor;
+use crate::transform::{flat, record, unit};
+use crate::tree::Tree;
+
+/// The Hessian of a scalar function at a point: it runs the function and the reverse sweep once, and then multiplies any
+/// number of vectors, each for a tangent sweep and a second reverse sweep.
+///
+/// ```
+/// use ad_core::{HessianOperator, Ops};
+/// let h = HessianOperator::new(|x| x[0].powi(2) * &x[1], &[3.0, 5.0][..]);
+/// assert_eq!(h.gradient(), vec![30.0, 9.0]);
+/// assert_eq!(h.hvp(&vec![1.0, 0.0]), vec![10.0, 6.0]);
+/// assert_eq!(h.hvp(&vec![0.0, 1.0]), vec![6.0, 0.0]);
+/// ```
+#[derive(Debug)]
+pub struct HessianOperator<'x, X: Tree + ?Sized> {
+    x: &'x X,
+    value: X::Leaf,
+    recording: Recording<X::Leaf>,
+    /// The output and its adjoints; `None` where the function is constant.
+    reverse: Option<(NodeId, Adjoints<X::Leaf>)>,
+}
+
+/// A tree's structure over its own kind of array.
+type Same<X> = <X as Tree>::With<<X as Tree>::Leaf>;
+
+impl<'x, X: Tree + ?Sized> HessianOperator<'x, X> {
+    /// Records `f` at `x` and runs the reverse sweep.
+    ///
+    /// # Panics
+    /// If the value is not a scalar.
+    #[track_caller]
+    pub fn new(f: impl FnOnce(&X::With<Var<X::Leaf>>) -> Var<X::Leaf>, x: &'x X) -> Self {
+        let (value, node, recording) = record(f, x);
+        let shape = value.shape();
+        assert!(count(shape) == 1, "a Hessian needs a scalar function, but the value has shape {shape:?}");
+        let reverse = node.map(|node| (node, recording.adjoints(node, X::Leaf::full(shape, 1.0))));
+        HessianOperator { x, value, recording, reverse }
+    }
+
+    /// The value f(x).
+    pub fn value(&self) -> &X::Leaf {
+        &self.value
+    }
+
+    /// The gradient ∇f(x).
+    pub fn gradient(&self) -> Same<X> {
+        self.gathered(self.reverse.as_ref().map(|(_, adjoints)| adjoints))
+    }
+
+    /// The recording that the sweeps run over.
+    pub fn recording(&self) -> &Recording<X::Leaf> {
+        &self.recording
+    }
+
+    /// The adjoints of all nodes; `None` where the function does not depend on `x`.
+    pub fn adjoints(&self) -> Option<&Adjoints<X::Leaf>> {
+        self.reverse.as_ref().map(|(_, adjoints)| adjoints)
+    }
+
+    /// Hessian–vector product Hv.
+    ///
+    /// # Panics
+    /// If a shape of `v` differs from that of `x`.
+    #[track_caller]
+    pub fn hvp(&self, v: &Same<X>) -> Same<X> {
+        self.product(v, Hessian::Full)
+    }
+
+    /// Gauss–Newton–vector product JᵀL″J v; zero where no output is marked.
+    ///
+    /// # Panics
+    /// If a shape of `v` differs from that of `x`.
+    #[track_caller]
+    pub fn ggn_vp(&self, v: &Same<X>) -> Same<X> {
+        self.product(v, Hessian::GaussNewton)
+    }
+
+    #[track_caller]
+    fn product(&self, v: &Same<X>, of: Hessian) -> Same<X> {
+        let direction: Vec<_> = v.leaves().into_iter().map(Some).collect();
+        let hv = self.reverse.as_ref().map(|(_, adjoints)| {
+            let tangents = self.recording.tangents(&direction);
+            self.recording.adjoint_tangents(adjoints, &tangents, of)
+        });
+        self.gathered(hv.as_ref())
+    }
+
+    /// The leaves' share of a sweep's result as a tree, zeros where there is none.
+    fn gathered(&self, swept: Option<&Adjoints<X::Leaf>>) -> Same<X> {
+        let leaves = match swept {
+            Some(swept) => swept.leaves(&self.recording),
+            None => self.x.leaves().iter().map(|leaf| X::Leaf::full(leaf.shape(), 0.0)).collect(),
+        };
+        self.x.rebuild(leaves)
+    }
+}
+
+impl<X> HessianOperator<'_, X>
+where
+    X: Tree + ?Sized,
+    X::Leaf: Ground,
+{
+    /// vᵀHv with its Gauss–Newton part and its attribution, by one tangent sweep.
+    ///
+    /// # Panics
+    /// If a shape of `v` differs from that of `x`.
+    #[track_caller]
+    pub fn curvature(&self, v: &Same<X>) -> Curvature {
+        let direction: Vec<_> = v.leaves().into_iter().map(Some).collect();
+        match &self.reverse {
+            Some((node, adjoints)) => self.recording.curvature(*node, adjoints, &direction),
+            None => Curvature {
+                total: 0.0,
+                gauss_newton: None,
+                direct: 0.0,
+                slope: 0.0,
+                terms: vec![0.0; self.recording.len()],
+            },
+        }
+    }
+
+    /// The whole matrix, n × n over all elements of the leaves in order: n products.
+    pub fn dense(&self) -> Tensor<<X::Leaf as Base>::Scalar> {
+        let leaves = self.x.leaves();
+        let n = leaves.iter().map(|leaf| count(leaf.shape())).sum();
+        let mut rows = Vec::new();
+        for (k, moving) in leaves.iter().enumerate() {
+            for i in 0..count(moving.shape()) {
+                let v = leaves.iter().enumerate().map(|(l, leaf)| match l == k {
+                    true => unit(leaf.shape(), i),
+                    false => X::Leaf::full(leaf.shape(), 0.0),
+                });
+                rows.extend(flat(&self.hvp(&self.x.rebuild(v.collect()))));
+            }
+        }
+        Tensor::from_vec(&[n, n], rows)
+    }
+}

@@ -1,0 +1,234 @@
+//! Softmax and cross-entropy in one primitive.
+
+use std::sync::Arc;
+
+use crate::array::{Array, At};
+use crate::ops::softmax::variance;
+use crate::ops::{Ops, recorded_as};
+use crate::primitive::{Cotangents, Kind, Primitive};
+use crate::real::Real;
+use crate::shape::count;
+use crate::tensor::Tensor;
+
+/// Mean cross-entropy of class labels under softmax, as PyTorch's `cross_entropy` defines it.
+///
+/// Input: logits z (…, C), one row for each label. With w the class weights (1 if none), ε the label smoothing, and rows
+/// whose label is `ignore_index` left out,
+///
+/// ```text
+///   t_rc = (1 − ε) w_yr [c = y_r] + ε w_c / C          the target of row r
+///   f    = (1/W) Σ_r Σ_c t_rc (−log p_rc)              W = Σ_r w_yr,  p_r = softmax(z_r)
+///   ∂f/∂z_rc = (s_r p_rc − t_rc) / W                   s_r = Σ_c t_rc
+///   f″[ż, ż] = (1/W) Σ_r s_r (Σ_c p ż² − (Σ_c p ż)²)
+/// ```
+///
+/// Where every row is ignored, W = 0 and the value is NaN, as in PyTorch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CrossEntropy(Arc<Targets>);
+
+#[derive(Debug, PartialEq)]
+struct Targets {
+    labels: Vec<usize>,
+    ignore_index: Option<usize>,
+    weights: Option<Vec<f64>>,
+    smoothing: f64,
+}
+
+impl CrossEntropy {
+    /// Cross-entropy of these labels, one for each row of the logits.
+    pub fn new(labels: &[usize]) -> Self {
+        CrossEntropy(Arc::new(Targets { labels: labels.to_vec(), ignore_index: None, weights: None, smoothing: 0.0 }))
+    }
+
+    /// Leaves out rows with this label.
+    pub fn ignore_index(self, label: usize) -> Self {
+        self.with(|t| t.ignore_index = Some(label))
+    }
+
+    /// Weighs each class.
+    ///
+    /// # Panics
+    /// If a weight is negative or not finite.
+    #[track_caller]
+    pub fn class_weights(self, weights: &[f64]) -> Self {
+        assert!(
+            weights.iter().all(|w| w.is_finite() && *w >= 0.0),
+            "class weights must be finite and ≥ 0: {weights:?}"
+        );
+        self.with(|t| t.weights = Some(weights.to_vec()))
+    }
+
+    /// Moves the share ε of each target to all classes equally.
+    ///
+    /// # Panics
+    /// If ε is not within [0, 1].
+    #[track_caller]
+    pub fn label_smoothing(self, epsilon: f64) -> Self {
+        assert!((0.0..=1.0).contains(&epsilon), "label smoothing must be within [0, 1], not {epsilon}");
+        self.with(|t| t.smoothing = epsilon)
+    }
+
+    fn with(self, change: impl FnOnce(&mut Targets)) -> Self {
+        let t = Arc::try_unwrap(self.0).unwrap_or_else(|t| Targets {
+            weights: t.weights.clone(),
+            labels: t.labels.clone(),
+            ..*t
+        });
+        let mut t = t;
+        change(&mut t);
+        CrossEntropy(Arc::new(t))
+    }
+
+    /// Number of classes; panics unless labels and weights fit the logits.
+    #[track_caller]
+    fn classes(&self, logits: &[usize]) -> usize {
+        let t = &*self.0;
+        let Some((&classes, rows)) = logits.split_last() else { panic!("cross_entropy: the logits are a scalar") };
+        assert!(
+            count(rows) == t.labels.len(),
+            "cross_entropy: {} labels for logits of shape {logits:?}",
+            t.labels.len()
+        );
+        if let Some(w) = &t.weights {
+            assert!(w.len() == classes, "cross_entropy: {} class weights for {classes} classes", w.len());
+        }
+        if let Some((row, label)) =
+            t.labels.iter().enumerate().find(|(_, y)| **y >= classes && Some(**y) != t.ignore_index)
+        {
+            panic!("cross_entropy: label {label} of row {row} is not below {classes}, the number of classes");
+        }
+        classes
+    }
+
+    fn weight(&self, class: usize) -> f64 {
+        self.0.weights.as_ref().map_or(1.0, |w| w[class])
+    }
+
+    /// The label of each row, `None` where ignored.
+    fn rows(&self) -> impl Iterator<Item = Option<usize>> {
+        self.0.labels.iter().map(|&y| (Some(y) != self.0.ignore_index).then_some(y))
+    }
+
+    /// W, the total weight of the rows.
+    fn total(&self) -> f64 {
+        self.rows().flatten().map(|y| self.weight(y)).sum()
+    }
+
+    /// Σ_c w_c / C times ε: what smoothing adds to each s_r.
+    fn spread(&self, classes: usize) -> f64 {
+        self.0.smoothing * (0..classes).map(|c| self.weight(c)).sum::<f64>() / classes as f64
+    }
+
+    /// t_rc.
+    fn target(&self, label: usize, class: usize, classes: usize) -> f64 {
+        let hit = if label == class { (1.0 - self.0.smoothing) * self.weight(label) } else { 0.0 };
+        hit + self.0.smoothing * self.weight(class) / classes as f64
+    }
+
+    /// s_r = Σ_c t_rc.
+    fn mass(&self, label: usize, spread: f64) -> f64 {
+        (1.0 - self.0.smoothing) * self.weight(label) + spread
+    }
+
+    /// (s / W as a column, t / W as a matrix), constants of the logits' shape.
+    fn constants<A: Array>(&self, logits: &[usize]) -> (A, A) {
+        let classes = self.classes(logits);
+        let (total, spread) = (self.total(), self.spread(classes));
+        let mass = self.rows().map(|y| y.map_or(0.0, |y| self.mass(y, spread) / total)).collect();
+        let target =
+            self.rows().flat_map(|y| (0..classes).map(move |c| y.map_or(0.0, |y| self.target(y, c, classes) / total)));
+        let mut column = logits.to_vec();
+        *column.last_mut().expect("rank is at least 1") = 1;
+        (A::constant(&Tensor::from_vec(&column, mass)), A::constant(&Tensor::from_vec(logits, target.collect())))
+    }
+
+    /// Runs `f(row's logits, label, maximum, Σ e^(z − maximum))` on each row that counts.
+    fn each_row<'a, T: Real>(&'a self, z: &'a Tensor<T>, mut f: impl FnMut(usize, &'a [T], usize, T, f64)) {
+        let classes = self.classes(z.shape());
+        for (r, (row, label)) in z.data().chunks_exact(classes).zip(self.rows()).enumerate() {
+            if let Some(label) = label {
+                let top = row.iter().copied().fold(row[0], |a, b| if b > a { b } else { a });
+                let sum = row.iter().map(|&v| (v - top).exp().to_f64()).sum();
+                f(r, row, label, top, sum);
+            }
+        }
+    }
+}
+
+impl Primitive for CrossEntropy {
+    const KIND: Kind = Kind::General;
+
+    fn name(&self) -> &'static str {
+        "cross_entropy"
+    }
+
+    #[track_caller]
+    fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
+        let classes = self.classes(x[0].shape());
+        let mut f = 0.0;
+        self.each_row(x[0], |_, row, label, top, sum| {
+            let log_sum = f64::ln(sum);
+            let minus_log_p = |c: usize| log_sum - (row[c] - top).to_f64();
+            if self.0.smoothing == 0.0 {
+                f += self.weight(label) * minus_log_p(label);
+            } else {
+                f += (0..classes).map(|c| self.target(label, c, classes) * minus_log_p(c)).sum::<f64>();
+            }
+        });
+        Tensor::scalar(T::from_f64(f / self.total()))
+    }
+
+    fn jvp<A: Array>(&self, x: &[&A], _y: &A, dx: &[Option<&A>]) -> Option<A> {
+        Some((self.slope(x[0]) * dx[0]?).sum_all())
+    }
+
+    fn vjp<A: Array>(&self, x: &[&A], _y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
+        out.add(0, || self.slope(x[0]) * ybar);
+    }
+
+    fn vjp_fused<T: Real>(
+        &self,
+        x: &[&Tensor<T>],
+        _y: &Tensor<T>,
+        ybar: &Tensor<T>,
+        out: &mut Cotangents<'_, Tensor<T>>,
+    ) {
+        let classes = self.classes(x[0].shape());
+        let (scale, spread) = (ybar.item().to_f64() / self.total(), self.spread(classes));
+        out.add(0, || {
+            let mut zbar = Tensor::full(x[0].shape(), T::default());
+            let data = zbar.data_mut();
+            self.each_row(x[0], |r, row, label, top, sum| {
+                let factor = T::from_f64(self.mass(label, spread) / sum * scale);
+                let out = &mut data[r * classes..][..classes];
+                for (c, (o, &z)) in out.iter_mut().zip(row).enumerate() {
+                    *o = (z - top).exp() * factor - T::from_f64(self.target(label, c, classes) * scale);
+                }
+            });
+            zbar
+        });
+    }
+
+    fn contracted_fused<T: Real>(&self, at: &At<'_, Tensor<T>>, dx: &[Option<&Tensor<T>>]) -> Option<f64> {
+        let Some(dz) = dx[0] else { return Some(0.0) };
+        let classes = self.classes(dz.shape());
+        let spread = self.spread(classes);
+        let mut total = 0.0;
+        self.each_row(at.x[0], |r, row, label, top, sum| {
+            let dz = &dz.data()[r * classes..][..classes];
+            let pairs = row.iter().zip(dz).map(|(&z, d)| ((z - top).exp().to_f64() / sum, d.to_f64()));
+            total += self.mass(label, spread) * variance(pairs);
+        });
+        Some(at.ybar.item().to_f64() / self.total() * total)
+    }
+
+    recorded_as!(CrossEntropy);
+}
+
+impl CrossEntropy {
+    /// ∂f/∂z = (s p − t)/W.
+    fn slope<A: Array>(&self, z: &A) -> A {
+        let (mass, target) = self.constants::<A>(z.shape());
+        z.softmax(-1) * mass - target
+    }
+}

@@ -1,0 +1,86 @@
+//! Smooth activation functions.
+
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+
+use super::{elementwise, one_minus, real};
+use crate::ops::Ops;
+
+elementwise! {
+    /// σ(x) = 1/(1 + e⁻ˣ); derivative y(1 − y). Exact in both tails: never overflows.
+    Sigmoid, "sigmoid", General;
+    value |_, x| {
+        let e = (-x.abs()).exp();
+        let positive = real::<T>(1.0) / (e + real::<T>(1.0));
+        if x < real(0.0) { e * positive } else { positive }
+    };
+    derivative |_, _, y| y.clone() * one_minus(y);
+}
+
+elementwise! {
+    /// log(1 + eˣ); derivative σ(x). Exact in both tails: max(x, 0) + log1p(e^−|x|).
+    Softplus, "softplus", General;
+    value |_, x| {
+        let tail = (-x.abs()).exp().ln_1p();
+        if x > real(0.0) { x + tail } else { tail }
+    };
+    derivative |_, x, _| x.sigmoid();
+}
+
+elementwise! {
+    /// x σ(x), also called swish; derivative σ(1 + x(1 − σ)).
+    Silu, "silu", General;
+    value |_, x| {
+        let e = (-x.abs()).exp();
+        let s = if x < real(0.0) { e } else { real(1.0) };
+        x * s / (e + real::<T>(1.0))
+    };
+    derivative |_, x, _| {
+        let s = x.sigmoid();
+        (one_minus(&s) * x).offset(1.0) * &s
+    };
+}
+
+elementwise! {
+    /// x where x > 0, else α(eˣ − 1); derivative 1, or αeˣ = y + α (at 0: α).
+    Elu {
+        /// The limit towards −∞ is −α.
+        alpha: f64
+    }, "elu", General;
+    value |p, x| if x > real(0.0) { x } else { x.exp_m1() * real::<T>(p.alpha) };
+    derivative |p, x, y| x.step().select(&A::full(&[], 1.0), &y.offset(p.alpha));
+}
+
+/// √(2/π).
+const SQRT_2_OVER_PI: f64 = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
+/// The cubic coefficient of the tanh form of GELU (Hendrycks and Gimpel, arXiv 1606.08415).
+const CUBIC: f64 = 0.044715;
+
+elementwise! {
+    /// x Φ(x), Φ the normal distribution function (Hendrycks and Gimpel, arXiv 1606.08415); derivative Φ + x φ(x).
+    Gelu, "gelu", General;
+    value |_, x| x * real::<T>(0.5) * ((x * real::<T>(FRAC_1_SQRT_2)).erf() + real::<T>(1.0));
+    derivative |_, x, _| {
+        let cdf = x.scale(FRAC_1_SQRT_2).erf().offset(1.0).scale(0.5);
+        let pdf = (x.clone() * x).scale(-0.5).exp().scale(0.5 * SQRT_2_OVER_PI);
+        cdf + pdf * x
+    };
+}
+
+elementwise! {
+    /// GELU's tanh form, x/2 (1 + tanh u) with u = √(2/π)(x + 0.044715 x³).
+    ///
+    /// Derivative, with t = tanh u: (1 + t)/2 + x/2 (1 − t²) u′.
+    GeluTanh, "gelu_tanh", General;
+    value |_, x| {
+        let u = real::<T>(SQRT_2_OVER_PI) * (x + real::<T>(CUBIC) * x * x * x);
+        x * real::<T>(0.5) * (u.tanh() + real::<T>(1.0))
+    };
+    derivative |_, x, _| {
+        let x2 = x.clone() * x;
+        let u = x2.scale(CUBIC).offset(1.0).scale(SQRT_2_OVER_PI) * x;
+        let du = x2.scale(3.0 * CUBIC).offset(1.0).scale(SQRT_2_OVER_PI);
+        let t = u.tanh();
+        let rise = one_minus(&(t.clone() * &t)) * du * x;
+        (t + rise).offset(1.0).scale(0.5)
+    };
+}

@@ -1,0 +1,202 @@
+//! Functions applied to each element: a scalar value and a derivative are all that one needs.
+
+mod activation;
+mod analytic;
+mod piecewise;
+
+pub use activation::{Elu, Gelu, GeluTanh, Sigmoid, Silu, Softplus};
+pub use analytic::{Cos, Erf, Exp, Expm1, Log, Log1p, Offset, Powf, Powi, Scale, Sin, Sqrt, Tanh};
+pub use piecewise::{Abs, Clamp, LeakyRelu, Relu, Sign, Step};
+
+use std::fmt::Debug;
+
+use crate::array::{Array, At};
+use crate::dual::Dual;
+use crate::ops::Ops;
+use crate::primitive::{Cotangents, Kind, Primitive};
+use crate::real::{Real, lane_sum};
+use crate::registry::Op;
+use crate::tensor::Tensor;
+
+/// A function of one number, from which [`Map`] makes a primitive.
+///
+/// The derivative is generic over the array: on plain numbers it is f′, on [`Dual`] numbers it also yields f″. A function
+/// of one's own, or one with a derivative of one's own choosing, implements this trait:
+///
+/// ```
+/// use ad_core::{Array, Elementwise, Kind, Map, Real, grad};
+///
+/// /// Rounds, but passes the derivative straight through.
+/// #[derive(Clone, Debug)]
+/// struct StraightThrough;
+///
+/// impl Elementwise for StraightThrough {
+///     const NAME: &'static str = "straight_through";
+///     const KIND: Kind = Kind::PiecewiseLinear;
+///     fn value<T: Real>(&self, x: T) -> T { T::from_f64(x.to_f64().round()) }
+///     fn derivative<A: Array>(&self, x: &A, _y: &A) -> A { A::full(x.shape(), 1.0) }
+/// }
+/// assert_eq!(grad(|x| Array::apply(Map(StraightThrough), &[x]), &2.7), 1.0);
+/// ```
+pub trait Elementwise: Clone + Debug + Send + Sync + 'static {
+    /// A short lower-case name.
+    const NAME: &'static str;
+    /// How the function curves: [`Kind::General`], or a kind whose second derivative is zero.
+    const KIND: Kind;
+    /// f(x).
+    fn value<T: Real>(&self, x: T) -> T;
+    /// f′(x), given also y = f(x); not called for [`Kind::Constant`].
+    fn derivative<A: Array>(&self, x: &A, y: &A) -> A;
+    /// How the tape stores it; see [`Primitive::into_op`].
+    fn into_op<A: Array>(self) -> Op<A> {
+        Op::Own(std::sync::Arc::new(Map(self)))
+    }
+}
+
+/// The primitive that applies an [`Elementwise`] function to each element.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Map<F>(pub F);
+
+impl<F: Elementwise> Map<F> {
+    /// f″(x) by one dual number.
+    #[inline]
+    fn second<T: Real>(&self, x: T, y: T, slope: T) -> T {
+        let d = self.0.derivative(&Dual::new(x, T::from_f64(1.0)), &Dual::new(y, slope));
+        d.tangent.unwrap_or_default()
+    }
+
+    /// Whether f″ = 0 wherever it exists.
+    const FLAT: bool = !matches!(F::KIND, Kind::General);
+}
+
+impl<F: Elementwise> Primitive for Map<F> {
+    const KIND: Kind = F::KIND;
+
+    fn name(&self) -> &'static str {
+        F::NAME
+    }
+
+    fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
+        x[0].map(|v| self.0.value(v))
+    }
+
+    #[inline]
+    fn eval_scalar<T: Real>(&self, x: &[&T]) -> T {
+        self.0.value(*x[0])
+    }
+
+    #[inline]
+    fn jvp<A: Array>(&self, x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
+        Some(self.0.derivative(x[0], y) * dx[0]?)
+    }
+
+    #[inline]
+    fn vjp<A: Array>(&self, x: &[&A], y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
+        out.add(0, || self.0.derivative(x[0], y) * ybar);
+    }
+
+    fn jvp_fused<T: Real>(&self, x: &[&Tensor<T>], y: &Tensor<T>, dx: &[Option<&Tensor<T>>]) -> Option<Tensor<T>> {
+        Some(self.times_slope(x[0], y, dx[0]?))
+    }
+
+    fn vjp_fused<T: Real>(
+        &self,
+        x: &[&Tensor<T>],
+        y: &Tensor<T>,
+        ybar: &Tensor<T>,
+        out: &mut Cotangents<'_, Tensor<T>>,
+    ) {
+        out.add(0, || self.times_slope(x[0], y, ybar));
+    }
+
+    fn vjp_curved_fused<T: Real>(
+        &self,
+        at: &At<'_, Tensor<T>>,
+        dx: &[Option<&Tensor<T>>],
+        out: &mut Cotangents<'_, Tensor<T>>,
+    ) {
+        let (Some(dx), false) = (dx[0], Self::FLAT) else { return };
+        let (x, y, dx, ybar) = (at.x[0].data(), at.y.data(), dx.data(), at.ybar.data());
+        out.add(0, || {
+            Tensor::from_fn(at.y.shape(), |i| {
+                ybar[i] * dx[i] * self.second(x[i], y[i], self.0.derivative(&x[i], &y[i]))
+            })
+        });
+    }
+
+    /// Σ ȳ f″(x) ẋ².
+    fn contracted_fused<T: Real>(&self, at: &At<'_, Tensor<T>>, dx: &[Option<&Tensor<T>>]) -> Option<f64> {
+        let (Some(dx), false) = (dx[0], Self::FLAT) else { return Some(0.0) };
+        let (x, y, dx, ybar) = (at.x[0].data(), at.y.data(), dx.data(), at.ybar.data());
+        Some(lane_sum(x.len(), |i| {
+            let second = self.second(x[i], y[i], self.0.derivative(&x[i], &y[i]));
+            (ybar[i] * second).to_f64() * dx[i].to_f64() * dx[i].to_f64()
+        }))
+    }
+
+    fn into_op<A: Array>(self) -> Op<A> {
+        self.0.into_op()
+    }
+}
+
+impl<F: Elementwise> Map<F> {
+    /// d ∘ f′(x) in one pass.
+    fn times_slope<T: Real>(&self, x: &Tensor<T>, y: &Tensor<T>, d: &Tensor<T>) -> Tensor<T> {
+        let (xs, ys, ds) = (x.data(), y.data(), d.data());
+        let slopes = xs.iter().zip(ys).zip(ds).map(|((x, y), &d)| d * self.0.derivative(x, y));
+        Tensor::from_vec(x.shape(), slopes.collect())
+    }
+}
+
+/// Defines an elementwise function of the engine: its type, value and derivative, and how the tape stores it.
+macro_rules! elementwise {
+    ($(#[$doc:meta])* $name:ident, $($rest:tt)*) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub struct $name;
+        elementwise!(@rules $name, $($rest)*);
+    };
+    ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $fty:ty),* }, $($rest:tt)*) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub struct $name { $($(#[$fdoc])* pub $field: $fty),* }
+        elementwise!(@rules $name, $($rest)*);
+    };
+    (@rules $name:ident, $text:literal, $kind:ident;
+     value |$p:pat_param, $v:ident| $value:expr;
+     derivative |$q:pat_param, $x:pat_param, $y:pat_param| $derivative:expr;) => {
+        impl crate::ops::elementwise::Elementwise for $name {
+            const NAME: &'static str = $text;
+            const KIND: crate::primitive::Kind = crate::primitive::Kind::$kind;
+
+            #[inline]
+            fn value<T: crate::real::Real>(&self, $v: T) -> T {
+                let $p = self;
+                $value
+            }
+
+            #[inline]
+            fn derivative<A: crate::array::Array>(&self, $x: &A, $y: &A) -> A {
+                let $q = self;
+                $derivative
+            }
+
+            fn into_op<A: crate::array::Array>(self) -> crate::registry::Op<A> {
+                crate::registry::Op::$name(crate::ops::elementwise::Map(self))
+            }
+        }
+    };
+}
+use elementwise;
+
+/// The constant `c` as any real.
+#[inline]
+fn real<T: Real>(c: f64) -> T {
+    T::from_f64(c)
+}
+
+/// 1 − x.
+#[inline]
+fn one_minus<A: Array>(x: &A) -> A {
+    x.scale(-1.0).offset(1.0)
+}

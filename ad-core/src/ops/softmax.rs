@@ -1,0 +1,163 @@
+//! Softmax and its logarithm, and log-sum-exp, along one axis. The largest element is subtracted first, so that nothing
+//! overflows; sums are in double precision.
+
+use crate::array::{Array, At};
+use crate::ops::reduce::Lanes;
+use crate::ops::{Ops, recorded_as};
+use crate::primitive::{Cotangents, Kind, Primitive};
+use crate::real::Real;
+use crate::shape::Shape;
+use crate::tensor::Tensor;
+
+/// pᵢ = e^xᵢ / Σⱼ e^xⱼ along an axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Softmax {
+    /// The axis normalised.
+    pub axis: usize,
+}
+
+/// log pᵢ = xᵢ − log Σⱼ e^xⱼ along an axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogSoftmax {
+    /// The axis normalised.
+    pub axis: usize,
+}
+
+/// log Σⱼ e^xⱼ along an axis, which keeps size 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogSumExp {
+    /// The axis reduced to size 1.
+    pub axis: usize,
+}
+
+/// log Σ e^xᵢ over a lane, with its maximum subtracted: (maximum, log Σ e^(xᵢ − maximum)).
+fn log_sum_exp<T: Real>(lane: impl Iterator<Item = T> + Clone) -> (f64, f64) {
+    let top = lane.clone().map(T::to_f64).fold(f64::NEG_INFINITY, f64::max);
+    // A lane of −∞ alone has the log-sum −∞, not NaN.
+    let shift = if top == f64::NEG_INFINITY { 0.0 } else { top };
+    let sum: f64 = lane.map(|x| (x - T::from_f64(shift)).exp().to_f64()).sum();
+    (shift, f64::ln(sum))
+}
+
+/// Applies `f(lane element, (shift, log-sum))` to every element.
+fn by_lane<T: Real>(x: &Tensor<T>, axis: usize, f: impl Fn(T, f64, f64) -> T) -> Tensor<T> {
+    let lanes = Lanes::of(x.shape(), axis);
+    let mut y = x.clone();
+    let out = y.data_mut();
+    for start in lanes.starts() {
+        let (shift, log_sum) = log_sum_exp((0..lanes.n).map(|i| x.data()[lanes.at(start, i)]));
+        for i in 0..lanes.n {
+            let at = lanes.at(start, i);
+            out[at] = f(out[at], shift, log_sum);
+        }
+    }
+    y
+}
+
+/// Sum along one axis, kept.
+fn total<A: Array>(x: &A, axis: usize) -> A {
+    x.sum_keep(&[axis as isize])
+}
+
+impl Primitive for Softmax {
+    const KIND: Kind = Kind::General;
+
+    fn name(&self) -> &'static str {
+        "softmax"
+    }
+
+    fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
+        by_lane(x[0], self.axis, |v, shift, log_sum| (v - T::from_f64(shift)).exp() / T::from_f64(f64::exp(log_sum)))
+    }
+
+    /// p ∘ (ẋ − Σ p ẋ).
+    fn jvp<A: Array>(&self, _x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
+        let dx = dx[0]?;
+        Some(dx.sub(&total(&y.mul(dx), self.axis)) * y)
+    }
+
+    /// p ∘ (ȳ − Σ p ȳ): the Jacobian is symmetric.
+    fn vjp<A: Array>(&self, x: &[&A], y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
+        out.add(0, || self.jvp(x, y, &[Some(ybar)]).expect("a tangent was given"));
+    }
+
+    recorded_as!(Softmax);
+}
+
+impl Primitive for LogSoftmax {
+    const KIND: Kind = Kind::General;
+
+    fn name(&self) -> &'static str {
+        "log_softmax"
+    }
+
+    fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
+        by_lane(x[0], self.axis, |v, shift, log_sum| v - T::from_f64(shift) - T::from_f64(log_sum))
+    }
+
+    /// ẋ − Σ p ẋ.
+    fn jvp<A: Array>(&self, _x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
+        let dx = dx[0]?;
+        Some(dx.sub(&total(&(y.exp() * dx), self.axis)))
+    }
+
+    /// ȳ − p Σ ȳ.
+    fn vjp<A: Array>(&self, _x: &[&A], y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
+        out.add(0, || ybar.sub(&(y.exp() * total(ybar, self.axis))));
+    }
+
+    recorded_as!(LogSoftmax);
+}
+
+impl Primitive for LogSumExp {
+    const KIND: Kind = Kind::General;
+
+    fn name(&self) -> &'static str {
+        "logsumexp"
+    }
+
+    fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
+        let lanes = Lanes::of(x[0].shape(), self.axis);
+        let mut shape = Shape::from_slice(x[0].shape());
+        shape[self.axis] = 1;
+        let value = |start| {
+            let (shift, log_sum) = log_sum_exp((0..lanes.n).map(|i| x[0].data()[lanes.at(start, i)]));
+            T::from_f64(shift + log_sum)
+        };
+        Tensor::from_vec(&shape, lanes.starts().map(value).collect())
+    }
+
+    /// Σ p ẋ with p = e^(x − y).
+    fn jvp<A: Array>(&self, x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
+        Some(total(&(x[0].sub(y).exp() * dx[0]?), self.axis))
+    }
+
+    /// p ȳ.
+    fn vjp<A: Array>(&self, x: &[&A], y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
+        out.add(0, || x[0].sub(y).exp() * ybar);
+    }
+
+    /// Σ over lanes of ȳ (Σ p ẋ² − (Σ p ẋ)²): the variance of ẋ under p, weighted by ȳ.
+    fn contracted_fused<T: Real>(&self, at: &At<'_, Tensor<T>>, dx: &[Option<&Tensor<T>>]) -> Option<f64> {
+        let Some(dx) = dx[0] else { return Some(0.0) };
+        let lanes = Lanes::of(at.x[0].shape(), self.axis);
+        let mut sum = 0.0;
+        for (lane, start) in lanes.starts().enumerate() {
+            let y = at.y.data()[lane];
+            let pairs = (0..lanes.n).map(|i| {
+                let at_i = lanes.at(start, i);
+                ((at.x[0].data()[at_i] - y).exp().to_f64(), dx.data()[at_i].to_f64())
+            });
+            sum += at.ybar.data()[lane].to_f64() * variance(pairs);
+        }
+        Some(sum)
+    }
+
+    recorded_as!(LogSumExp);
+}
+
+/// Σ p v² − (Σ p v)² = Σ p (v − mean)² for Σ p = 1, by the second form, which does not cancel.
+pub(crate) fn variance(pairs: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
+    let mean: f64 = pairs.clone().map(|(p, v)| p * v).sum();
+    pairs.map(|(p, v)| p * (v - mean) * (v - mean)).sum()
+}

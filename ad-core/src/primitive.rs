@@ -1,0 +1,274 @@
+//! What a primitive is: one function with its value, JVP and VJP, and how its second-order term is found.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::array::{Array, At};
+use crate::dual::Dual;
+use crate::real::Real;
+use crate::registry::Op;
+use crate::tensor::Tensor;
+
+/// How a primitive curves; decides what its second-order term costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The derivative is zero wherever it exists: comparisons, sign, argmax. The result is a constant.
+    Constant,
+    /// Linear in all inputs together: φ″ = 0, and the JVP is the primitive itself.
+    Linear,
+    /// Linear on pieces (relu, max, where): φ″ = 0 away from the kinks.
+    PiecewiseLinear,
+    /// Linear in each of the first two inputs, and in any further ones by themselves: φ″[ẋ, ẋ] = 2 φ(ẋ₀, ẋ₁).
+    ///
+    /// The VJP with respect to input 0 may read input 1 only, and the other way round. A bilinear primitive must accept
+    /// the first two inputs alone.
+    Bilinear,
+    /// Anything else: the second-order term is the derivative of the VJP.
+    General,
+}
+
+/// A primitive function y = φ(x₀, x₁, …) of arrays: everything the engine needs to know of it, in one place.
+///
+/// Rules are made of other primitives, so they are differentiable themselves, and one rule serves every array type and
+/// every order. A downstream crate implements this trait for its own type and calls [`Array::apply`]; the derivative
+/// checker in [`check`](crate::check) then compares the rules with each other and with differences.
+///
+/// ```
+/// use ad_core::{Array, Cotangents, Kind, Ops, Primitive, Real, Tensor, grad};
+///
+/// /// y = x³.
+/// #[derive(Clone, Debug)]
+/// struct Cube;
+///
+/// impl Primitive for Cube {
+///     const KIND: Kind = Kind::General;
+///     fn name(&self) -> &'static str { "cube" }
+///     fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
+///         Tensor::from_vec(x[0].shape(), x[0].data().iter().map(|&v| v * v * v).collect())
+///     }
+///     fn jvp<A: Array>(&self, x: &[&A], _y: &A, dx: &[Option<&A>]) -> Option<A> {
+///         Some(dx[0]?.clone() * x[0].powi(2).scale(3.0))
+///     }
+///     fn vjp<A: Array>(&self, x: &[&A], _y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
+///         out.add(0, || ybar.clone() * x[0].powi(2).scale(3.0));
+///     }
+/// }
+/// assert_eq!(grad(|x| Array::apply(Cube, &[x]), &2.0), 12.0);
+/// ```
+pub trait Primitive: Clone + Debug + Send + Sync + 'static {
+    /// How the primitive curves.
+    const KIND: Kind;
+
+    /// A short lower-case name for messages and listings.
+    fn name(&self) -> &'static str;
+
+    /// The value on tensors.
+    ///
+    /// # Panics
+    /// On shapes that do not fit, naming the operation and the shapes.
+    #[track_caller]
+    fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T>;
+
+    /// The value on plain floats; by way of rank-0 tensors unless overridden.
+    #[inline]
+    #[track_caller]
+    fn eval_scalar<T: Real>(&self, x: &[&T]) -> T {
+        let tensors: SmallVec<[Tensor<T>; 3]> = x.iter().map(|&&v| Tensor::scalar(v)).collect();
+        self.eval(&tensors.iter().collect::<SmallVec<[_; 3]>>()).item()
+    }
+
+    /// Jacobian–vector product ẏ = Σᵢ ∂φ/∂xᵢ ẋᵢ at `x`, where `y = φ(x)`. An absent tangent is zero, of the input or of
+    /// the result. At least one tangent is present.
+    fn jvp<A: Array>(&self, x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A>;
+
+    /// Vector–Jacobian product: adds x̄ᵢ = (∂φ/∂xᵢ)ᵀ ȳ to `out` for each input, of the input's shape.
+    fn vjp<A: Array>(&self, x: &[&A], y: &A, ybar: &A, out: &mut Cotangents<'_, A>);
+
+    /// The JVP on tensors in fewer passes over memory; equal to [`Primitive::jvp`].
+    fn jvp_fused<T: Real>(&self, x: &[&Tensor<T>], y: &Tensor<T>, dx: &[Option<&Tensor<T>>]) -> Option<Tensor<T>> {
+        self.jvp(x, y, dx)
+    }
+
+    /// The VJP on tensors in fewer passes over memory; equal to [`Primitive::vjp`].
+    fn vjp_fused<T: Real>(
+        &self,
+        x: &[&Tensor<T>],
+        y: &Tensor<T>,
+        ybar: &Tensor<T>,
+        out: &mut Cotangents<'_, Tensor<T>>,
+    ) {
+        self.vjp(x, y, ybar, out)
+    }
+
+    /// ∂ₓ[vjp(x, ȳ)]·ẋ on tensors; equal to the derivative of the VJP.
+    fn vjp_curved_fused<T: Real>(
+        &self,
+        at: &At<'_, Tensor<T>>,
+        dx: &[Option<&Tensor<T>>],
+        out: &mut Cotangents<'_, Tensor<T>>,
+    ) {
+        general_vjp_tangent(self, at, dx, out)
+    }
+
+    /// ȳ·φ″[ẋ, ẋ] on tensors, where a formula gives it without the products of [`Primitive::vjp_curved_fused`].
+    fn contracted_fused<T: Real>(&self, _at: &At<'_, Tensor<T>>, _dx: &[Option<&Tensor<T>>]) -> Option<f64> {
+        None
+    }
+
+    /// How the tape stores the primitive. The engine's own are variants of [`Op`]; others are boxed.
+    fn into_op<A: Array>(self) -> Op<A> {
+        Op::Own(Arc::new(self))
+    }
+}
+
+/// Where a VJP puts the cotangents of its inputs: they are added to what is there.
+#[derive(Debug)]
+pub struct Cotangents<'a, A> {
+    /// Accumulators, by slot.
+    slots: &'a mut [Option<A>],
+    /// The slot of each input.
+    index: &'a [u32],
+    /// Which slots are wanted at all.
+    active: &'a [bool],
+    /// Which of the first 32 inputs are wanted.
+    mask: u32,
+}
+
+impl<'a, A: Array> Cotangents<'a, A> {
+    /// Accumulators `slots`, where input `i` goes to `slots[index[i]]` if `active[index[i]]`.
+    pub fn new(slots: &'a mut [Option<A>], index: &'a [u32], active: &'a [bool]) -> Self {
+        Cotangents { slots, index, active, mask: u32::MAX }
+    }
+
+    /// Whether the cotangent of input `i` is needed.
+    #[inline]
+    pub fn wants(&self, i: usize) -> bool {
+        self.active[self.index[i] as usize] && (i >= 32 || self.mask >> i & 1 == 1)
+    }
+
+    /// Adds the cotangent of input `i`, which is computed only if it is needed.
+    #[inline]
+    pub fn add(&mut self, i: usize, cotangent: impl FnOnce() -> A) {
+        if self.wants(i) {
+            let slot = &mut self.slots[self.index[i] as usize];
+            let c = cotangent();
+            *slot = Some(match slot.take() {
+                Some(sum) => sum + c,
+                None => c,
+            });
+        }
+    }
+
+    /// The same accumulators, taking only those of the first 32 inputs whose bit is set, and none beyond.
+    fn only(&mut self, mask: u32) -> Cotangents<'_, A> {
+        Cotangents {
+            slots: self.slots,
+            index: &self.index[..self.index.len().min(32)],
+            active: self.active,
+            mask: self.mask & mask,
+        }
+    }
+}
+
+/// A primitive's rules at one array type, behind a pointer: what the tape calls.
+pub trait Rules<A: Array>: Debug + Send + Sync {
+    /// See [`Primitive::name`].
+    fn name(&self) -> &'static str;
+    /// See [`Primitive::KIND`].
+    fn kind(&self) -> Kind;
+    /// See [`Primitive::eval`].
+    fn apply(&self, x: &[&A]) -> A;
+    /// See [`Primitive::jvp`].
+    fn jvp(&self, x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A>;
+    /// See [`Primitive::vjp`].
+    fn vjp(&self, x: &[&A], y: &A, ybar: &A, out: &mut Cotangents<'_, A>);
+}
+
+/// The second-order rules of a primitive at one array type; separate from [`Rules`], because they need the rules one
+/// level of [`Dual`] up, which first-order use should not have to compile.
+pub trait CurvedRules<A: Array>: Rules<A> {
+    /// Adds the tangents of the inputs' cotangents: vjp(x, ȳ̇) + ∂ₓ[vjp(x, ȳ)]·ẋ.
+    fn vjp_tangent(&self, at: &At<'_, A>, dx: &[Option<&A>], dybar: Option<&A>, out: &mut Cotangents<'_, A>);
+    /// Adds only ∂ₓ[vjp(x, ȳ)]·ẋ.
+    fn vjp_curved(&self, at: &At<'_, A>, dx: &[Option<&A>], out: &mut Cotangents<'_, A>);
+    /// See [`Array::contracted`].
+    fn contracted(&self, at: &At<'_, A>, dx: &[Option<&A>]) -> Option<f64>;
+}
+
+impl<A: Array, P: Primitive> Rules<A> for P {
+    fn name(&self) -> &'static str {
+        Primitive::name(self)
+    }
+
+    fn kind(&self) -> Kind {
+        P::KIND
+    }
+
+    fn apply(&self, x: &[&A]) -> A {
+        A::apply(self.clone(), x)
+    }
+
+    fn jvp(&self, x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
+        A::jvp(self, x, y, dx)
+    }
+
+    fn vjp(&self, x: &[&A], y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
+        A::vjp(self, x, y, ybar, out)
+    }
+}
+
+impl<A: Array, P: Primitive> CurvedRules<A> for P {
+    fn vjp_tangent(&self, at: &At<'_, A>, dx: &[Option<&A>], dybar: Option<&A>, out: &mut Cotangents<'_, A>) {
+        if let Some(dybar) = dybar {
+            A::vjp(self, at.x, at.y, dybar, out);
+        }
+        CurvedRules::vjp_curved(self, at, dx, out);
+    }
+
+    fn vjp_curved(&self, at: &At<'_, A>, dx: &[Option<&A>], out: &mut Cotangents<'_, A>) {
+        if dx.iter().all(Option::is_none) {
+            return;
+        }
+        match P::KIND {
+            Kind::Constant | Kind::Linear | Kind::PiecewiseLinear => {}
+            Kind::Bilinear => bilinear_vjp_tangent(self, at, dx, out),
+            Kind::General => A::vjp_curved(self, at, dx, out),
+        }
+    }
+
+    fn contracted(&self, at: &At<'_, A>, dx: &[Option<&A>]) -> Option<f64> {
+        A::contracted(self, at, dx)
+    }
+}
+
+/// For y = b(x₀, x₁): x̄₀ is linear in x₁, so its tangent is the same VJP with ẋ₁ in the place of x₁, and vice versa.
+fn bilinear_vjp_tangent<A: Array, P: Primitive>(p: &P, at: &At<'_, A>, dx: &[Option<&A>], out: &mut Cotangents<'_, A>) {
+    let mask = u32::from(dx[1].is_some()) | u32::from(dx[0].is_some()) << 1;
+    let moved: SmallVec<[&A; 3]> = at.x.iter().zip(dx).map(|(&x, dx)| dx.unwrap_or(x)).collect();
+    A::vjp(p, &moved, at.y, at.ybar, &mut out.only(mask));
+}
+
+/// Differentiates the VJP: runs it on dual numbers, the adjoint of the output held fixed, and keeps the tangents.
+pub(crate) fn general_vjp_tangent<A: Array, P: Primitive>(
+    p: &P,
+    at: &At<'_, A>,
+    dx: &[Option<&A>],
+    out: &mut Cotangents<'_, A>,
+) {
+    let n = at.x.len();
+    let x: SmallVec<[Dual<A>; 3]> =
+        at.x.iter().zip(dx).map(|(&x, dx)| Dual { primal: x.clone(), tangent: dx.cloned() }).collect();
+    let y = Dual { primal: at.y.clone(), tangent: at.dy.cloned() };
+    let mut slots: SmallVec<[Option<Dual<A>>; 3]> = (0..n).map(|_| None).collect();
+    let index: SmallVec<[u32; 3]> = (0..n as u32).collect();
+    let active: SmallVec<[bool; 3]> = (0..n).map(|i| out.wants(i)).collect();
+    let refs: SmallVec<[&Dual<A>; 3]> = x.iter().collect();
+    p.vjp(&refs, &y, &Dual::fixed(at.ybar.clone()), &mut Cotangents::new(&mut slots, &index, &active));
+    for (i, slot) in slots.into_iter().enumerate() {
+        if let Some(tangent) = slot.and_then(|d| d.tangent) {
+            out.add(i, || tangent);
+        }
+    }
+}

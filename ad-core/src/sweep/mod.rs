@@ -1,0 +1,18 @@
+//! The sweeps over a [`Recording`](crate::Recording).
+//!
+//! | sweep | direction | computes | needs |
+//! |---|---|---|---|
+//! | [`adjoints`](crate::Recording::adjoints) | reverse | ∇f | values |
+//! | [`tangents`](crate::Recording::tangents) | forward | ẏ along a direction | values |
+//! | [`adjoint_tangents`](crate::Recording::adjoint_tangents) | reverse | Hv | values, adjoints, tangents |
+//! | [`curvature`](crate::Recording::curvature) | forward | vᵀHv and its parts | values, adjoints |
+
+mod adjoint_tangents;
+mod adjoints;
+mod curvature;
+mod tangents;
+
+pub use adjoint_tangents::Hessian;
+pub use adjoints::Adjoints;
+pub use curvature::Curvature;
+pub use tangents::Tangents;
