@@ -1,1 +1,6 @@
 //! Layers.
+
+pub mod data;
+pub mod file;
+pub mod random;
+pub mod weights;

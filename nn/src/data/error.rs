@@ -1,0 +1,147 @@
+//! What can be wrong with data.
+
+use std::io;
+use std::path::PathBuf;
+
+use ad_core::Shape;
+use thiserror::Error;
+
+/// Why data were refused. Rows and columns count from 0, lines of a file from 1.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// There is nothing to learn from.
+    #[error("{name}: found {rows} rows of {features} features, expected at least one of each")]
+    Empty {
+        /// Name of the data.
+        name: String,
+        /// Number of rows.
+        rows: usize,
+        /// Number of numbers in a row.
+        features: usize,
+    },
+    /// An array is not a table.
+    #[error("{name}: found {what} of shape {shape:?}, expected rows and columns")]
+    Rank {
+        /// Name of the data.
+        name: String,
+        /// `"inputs"` or `"targets"`.
+        what: &'static str,
+        /// Shape of the array.
+        shape: Shape,
+    },
+    /// Inputs and targets differ in number.
+    #[error("{name}: found {targets} targets for {inputs} rows of inputs, expected as many")]
+    Rows {
+        /// Name of the data.
+        name: String,
+        /// Rows of the inputs.
+        inputs: usize,
+        /// Rows of the targets.
+        targets: usize,
+    },
+    /// A number is NaN or infinite.
+    #[error("{name}: {what}, row {row}, column {column}: found {found}, expected a finite number")]
+    NotFinite {
+        /// Name of the data.
+        name: String,
+        /// `"inputs"` or `"targets"`.
+        what: &'static str,
+        /// Row of the number.
+        row: usize,
+        /// Column of the number.
+        column: usize,
+        /// The number.
+        found: f64,
+    },
+    /// A label is none of the classes.
+    #[error("{name}: label of row {row}: found {found}, expected a class below {classes}")]
+    Label {
+        /// Name of the data.
+        name: String,
+        /// Row of the label.
+        row: usize,
+        /// The label.
+        found: u32,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// A file cannot be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file is no table.
+    #[error("{}: line {line}: found {found}, expected {expected}", path.display())]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// Line of the file.
+        line: u64,
+        /// What is there.
+        found: String,
+        /// What should be there.
+        expected: String,
+    },
+    /// A field of a file is not what its column holds.
+    #[error("{}: line {line}, column {column:?}: found {found:?}, expected {expected}", path.display())]
+    Field {
+        /// The file.
+        path: PathBuf,
+        /// Line of the file.
+        line: u64,
+        /// Name of the column.
+        column: String,
+        /// The field.
+        found: String,
+        /// What should be there.
+        expected: String,
+    },
+    /// The share of test rows is no share.
+    #[error("found a test share of {found}, expected a number between 0 and 1, both excluded")]
+    TestShare {
+        /// The share.
+        found: f64,
+    },
+    /// A split leaves one side without rows.
+    #[error("{name}: a test share of {share} of {rows} rows leaves no {side} row, expected at least one on each side")]
+    EmptySide {
+        /// Name of the data.
+        name: String,
+        /// Number of rows.
+        rows: usize,
+        /// Share of test rows.
+        share: f64,
+        /// `"training"` or `"test"`.
+        side: &'static str,
+    },
+    /// A stratified split needs classes.
+    #[error("{name}: found values as targets, expected class labels, by which to stratify")]
+    NoClasses {
+        /// Name of the data.
+        name: String,
+    },
+    /// A mini-batch cannot have this many rows.
+    #[error("found a batch of {batch} rows, expected 1 to {rows}, the number of rows of the data")]
+    BatchSize {
+        /// Rows in a mini-batch.
+        batch: usize,
+        /// Rows of the data.
+        rows: usize,
+    },
+    /// The means and scales of a standardisation are unusable.
+    #[error(
+        "standardizer: column {column}: found mean {mean} and scale {scale}, expected finite numbers, the scale positive"
+    )]
+    Scale {
+        /// Column of the table.
+        column: usize,
+        /// Mean of the column (NaN where there is none).
+        mean: f64,
+        /// Scale of the column (NaN where there is none).
+        scale: f64,
+    },
+}

@@ -1,0 +1,155 @@
+//! Columns of mean 0 and standard deviation 1.
+
+use ad_core::Tensor;
+
+use super::DataError;
+
+/// The map x ↦ (x − mean)/scale of each column, fitted on the training part alone and applied to every part.
+///
+/// The scale is the standard deviation σ = √(Σ(x − mean)²/rows). A constant column, which has none, is centred and left
+/// with scale 1.
+///
+/// ```
+/// use ad_core::Tensor;
+/// use nn::data::Standardizer;
+/// let train = Tensor::from_vec(&[2, 2], vec![1.0, 7.0, 5.0, 7.0]);
+/// let standardizer = Standardizer::fit(&train);
+/// assert_eq!((standardizer.means(), standardizer.scales()), (&[3.0, 7.0][..], &[2.0, 1.0][..]));
+/// assert_eq!(standardizer.apply(&train).data(), [-1.0, 0.0, 1.0, 0.0]);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standardizer {
+    means: Vec<f64>,
+    scales: Vec<f64>,
+}
+
+impl Standardizer {
+    /// The means and scales of the columns of a table of shape (rows, columns).
+    ///
+    /// # Panics
+    /// If the table has not two axes, or no row.
+    #[track_caller]
+    pub fn fit(table: &Tensor<f64>) -> Self {
+        let &[rows, columns] = table.shape() else {
+            panic!("standardizer: a table is needed, but the shape is {:?}", table.shape());
+        };
+        assert!(rows > 0, "standardizer: a row is needed, but the shape is {:?}", table.shape());
+        let column = |j: usize| (0..rows).map(move |i| table.data()[i * columns + j]);
+        let (means, scales) = (0..columns).map(|j| mean_and_scale(column(j))).unzip();
+        Standardizer { means, scales }
+    }
+
+    /// The map with these means and scales, one of each a column, as when read from a file.
+    ///
+    /// # Errors
+    /// If their numbers differ, one is not finite, or a scale is not positive.
+    pub fn new(means: Vec<f64>, scales: Vec<f64>) -> Result<Self, DataError> {
+        for column in 0..means.len().max(scales.len()) {
+            let at = |v: &[f64]| v.get(column).copied().unwrap_or(f64::NAN);
+            let (mean, scale) = (at(&means), at(&scales));
+            if !(mean.is_finite() && scale.is_finite() && scale > 0.0) {
+                return Err(DataError::Scale { column, mean, scale });
+            }
+        }
+        Ok(Standardizer { means, scales })
+    }
+
+    /// The table, of shape (rows, columns), with each column mapped.
+    ///
+    /// # Panics
+    /// If the table has not two axes, or not the columns that were fitted.
+    #[track_caller]
+    pub fn apply(&self, table: &Tensor<f64>) -> Tensor<f64> {
+        let columns = self.means.len();
+        assert!(
+            table.rank() == 2 && table.shape()[1] == columns,
+            "standardizer: {columns} columns were fitted, but the shape is {:?}",
+            table.shape()
+        );
+        Tensor::from_fn(table.shape(), |i| (table.data()[i] - self.means[i % columns]) / self.scales[i % columns])
+    }
+
+    /// Mean of each column, in the units of the column.
+    pub fn means(&self) -> &[f64] {
+        &self.means
+    }
+
+    /// Scale of each column, in the units of the column.
+    pub fn scales(&self) -> &[f64] {
+        &self.scales
+    }
+}
+
+fn mean_and_scale(column: impl ExactSizeIterator<Item = f64> + Clone) -> (f64, f64) {
+    let (rows, first) = (column.len() as f64, column.clone().next().unwrap_or(0.0));
+    // Equality, not a small deviation: rounding of the mean must not be blown up to a spread of 1.
+    if column.clone().all(|x| x == first) {
+        return (first, 1.0);
+    }
+    // Sums of shares rather than shares of sums, and squares relative to the largest: they do not overflow.
+    let mean = column.clone().map(|x| x / rows).sum::<f64>();
+    let largest = column.clone().map(|x| (x - mean).abs()).fold(0.0, f64::max);
+    let variance = column.map(|x| ((x - mean) / largest).powi(2)).sum::<f64>() / rows;
+    (mean, largest * variance.sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Dataset, Targets, digits};
+    use approx::assert_relative_eq;
+
+    #[test]
+    fn the_fitted_part_gets_mean_zero_and_deviation_one() {
+        let data = digits();
+        let standardizer = Standardizer::fit(data.inputs());
+        let again = Standardizer::fit(data.standardized(&standardizer).unwrap().inputs());
+        for j in 0..data.features() {
+            assert_relative_eq!(again.means()[j], 0.0, epsilon = 1e-13);
+            assert_relative_eq!(again.scales()[j], 1.0, max_relative = 1e-13);
+        }
+    }
+
+    #[test]
+    fn a_constant_column_is_only_centred() {
+        // A sum of these rounds, and the mean it gives is not 0.1.
+        let standardizer = Standardizer::fit(&Tensor::full(&[10, 1], 0.1));
+        assert_eq!(standardizer, Standardizer::new(vec![0.1], vec![1.0]).unwrap());
+        assert_eq!(standardizer.apply(&Tensor::from_vec(&[1, 1], vec![2.1])).item(), 2.0);
+    }
+
+    #[test]
+    fn extreme_columns_keep_their_scale_or_are_refused() {
+        for size in [1e-300, 1e200, 1e308] {
+            let standardizer = Standardizer::fit(&Tensor::from_vec(&[2, 1], vec![size, -0.5 * size]));
+            assert_relative_eq!(standardizer.means()[0], 0.25 * size, max_relative = 1e-14);
+            assert_relative_eq!(standardizer.scales()[0], 0.75 * size, max_relative = 1e-14);
+        }
+        let inputs = Tensor::from_vec(&[2, 1], vec![0.0, 1e300]);
+        let data = Dataset::new("toy", inputs, Targets::Classes { labels: vec![0, 0], classes: 1 }).unwrap();
+        let tiny = Standardizer::new(vec![0.0], vec![1e-300]).unwrap();
+        let error = data.standardized(&tiny).unwrap_err().to_string();
+        assert_eq!(error, "toy: inputs, row 1, column 0: found inf, expected a finite number");
+    }
+
+    #[test]
+    fn unusable_scales_are_refused() {
+        for (means, scales) in [
+            (vec![0.0, 1.0], vec![1.0]),
+            (vec![0.0], vec![1.0, 1.0]),
+            (vec![0.0, f64::NAN], vec![1.0, 1.0]),
+            (vec![0.0, 0.0], vec![1.0, 0.0]),
+            (vec![0.0, 0.0], vec![1.0, -1.0]),
+            (vec![0.0, 0.0], vec![1.0, f64::INFINITY]),
+        ] {
+            let error = Standardizer::new(means, scales).unwrap_err();
+            assert!(matches!(error, DataError::Scale { column: 1, .. }), "{error}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "standardizer: 2 columns were fitted, but the shape is [1, 3]")]
+    fn other_columns_are_refused() {
+        Standardizer::fit(&Tensor::full(&[1, 2], 0.0)).apply(&Tensor::full(&[1, 3], 0.0));
+    }
+}
