@@ -1,0 +1,56 @@
+//! The function that a step is taken on: a loss as a function of parameters.
+
+use ad_core::{Ops, Params, Real, Tensor, Var};
+use nn::data::Batch;
+use nn::{Loss, Net, Scope};
+
+/// A scalar function f(θ) of named parameters, in precision `T`.
+///
+/// One step is taken on one objective: every probe of a step evaluates the same function on the same data. A closure over
+/// recorded parameters is an objective.
+///
+/// ```
+/// use ad_core::{Ops, Params, Tensor, Var};
+/// use gen_sched::{Objective, Point};
+/// let theta = Params::new([("w", Tensor::from_vec(&[2], vec![3.0, 1.0]))]);
+/// let f = |p: &Params<Var<Tensor<f64>>>| p.get("w").powi(2).sum_all();
+/// assert_eq!(Point::new(&f, &theta).value(), 10.0);
+/// ```
+pub trait Objective<T: Real> {
+    /// The value on recorded parameters; a scalar.
+    fn record(&self, theta: &Params<Var<Tensor<T>>>) -> Var<Tensor<T>>;
+
+    /// The value on plain parameters.
+    fn value(&self, theta: &Params<Tensor<T>>) -> f64 {
+        self.record(&theta.map(|t| Var::fixed(t.clone()))).value().item().to_f64()
+    }
+}
+
+impl<T: Real, F: Fn(&Params<Var<Tensor<T>>>) -> Var<Tensor<T>>> Objective<T> for F {
+    fn record(&self, theta: &Params<Var<Tensor<T>>>) -> Var<Tensor<T>> {
+        self(theta)
+    }
+}
+
+/// The loss of a network on one batch, its output marked.
+#[derive(Debug)]
+pub struct Supervised<'a, T: Real> {
+    /// The network.
+    pub net: &'a dyn Net<T>,
+    /// The loss of its output.
+    pub loss: &'a Loss,
+    /// Inputs and targets.
+    pub batch: &'a Batch<T>,
+}
+
+impl<T: Real> Objective<T> for Supervised<'_, T> {
+    fn record(&self, theta: &Params<Var<Tensor<T>>>) -> Var<Tensor<T>> {
+        let output = self.net.forward(&Scope::new(theta), &Var::fixed(self.batch.inputs.clone()));
+        self.loss.apply(&output.output(), &self.batch.targets)
+    }
+
+    fn value(&self, theta: &Params<Tensor<T>>) -> f64 {
+        let output = self.net.forward(&Scope::new(theta), &self.batch.inputs);
+        self.loss.apply(&output, &self.batch.targets).item().to_f64()
+    }
+}

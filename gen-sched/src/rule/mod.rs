@@ -1,0 +1,263 @@
+//! Step-size rules: how far to go along a direction.
+
+mod approximate;
+mod constant;
+mod exact;
+
+pub use approximate::ApproximateGen;
+pub use constant::Constant;
+pub use exact::ExactGen;
+
+use std::fmt;
+
+use ad_core::{Params, Real, Tensor};
+
+use crate::line::Line;
+
+/// The rate that the seed's schedulers fall back to where their parabola has no minimum.
+pub const DEFAULT_RATE: f64 = 1e-3;
+
+/// What a rule decides from.
+#[allow(missing_debug_implementations, reason = "an objective may be a closure")]
+pub struct Step<'a, T: Real> {
+    /// Number of steps decided before this one.
+    pub index: u64,
+    /// Parameters θ.
+    pub theta: &'a Params<Tensor<T>>,
+    /// Gradient g = ∇f(θ).
+    pub gradient: &'a Params<Tensor<T>>,
+    /// Direction ω; the step will be θ ← θ − α ω.
+    pub omega: &'a Params<Tensor<T>>,
+    /// The step before, if one was taken.
+    pub previous: Option<&'a Taken<T>>,
+    /// The loss along the line, on demand.
+    pub line: Line<'a, T>,
+}
+
+/// A step that was taken.
+#[derive(Clone, Debug)]
+pub struct Taken<T: Real> {
+    /// The rate α.
+    pub alpha: f64,
+    /// Parameters before the step.
+    pub theta: Params<Tensor<T>>,
+    /// Gradient there.
+    pub gradient: Params<Tensor<T>>,
+    /// Direction taken.
+    pub omega: Params<Tensor<T>>,
+}
+
+/// A step-size rule. It may keep state from step to step; it sees a step once, and never changes it.
+pub trait Rule<T: Real>: fmt::Debug + Send {
+    /// The rate for this step, and why.
+    fn choose(&mut self, step: &mut Step<'_, T>) -> Choice;
+
+    /// A short name, such as `exact`.
+    fn name(&self) -> &'static str;
+}
+
+/// A rule's decision.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Choice {
+    /// The rate α; not used where the reason is [`Reason::NonFinite`].
+    pub alpha: f64,
+    /// Why this rate.
+    pub reason: Reason,
+    /// The parabola that the rule saw, if it looked for one.
+    pub parabola: Option<Parabola>,
+}
+
+/// The parabola f − α num + ½ α² den that a rule fitted to the loss along the line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Parabola {
+    /// Minus its slope at 0: df·ω, or an estimate.
+    pub num: f64,
+    /// Its second derivative: d²f(ω, ω), or an estimate.
+    pub den: f64,
+}
+
+impl Parabola {
+    /// The decrease that the parabola predicts at α: α num − ½ α² den.
+    pub fn decrease(&self, alpha: f64) -> f64 {
+        alpha * self.num - 0.5 * alpha * alpha * self.den
+    }
+
+    /// Its minimiser num/den, or why it has none to step to.
+    pub fn minimiser(&self) -> Result<f64, Reason> {
+        let Parabola { num, den } = *self;
+        match num / den {
+            _ if !num.is_finite() || !den.is_finite() => Err(Reason::NonFinite),
+            _ if num == 0.0 && den == 0.0 => Err(Reason::Stationary),
+            _ if num <= 0.0 => Err(Reason::NoDescent),
+            _ if den < 0.0 => Err(Reason::Concave),
+            alpha if alpha.is_finite() => Ok(alpha),
+            _ => Err(Reason::Linear),
+        }
+    }
+}
+
+/// Why a rule chose its rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// The minimiser of the parabola, averaged if the rule averages.
+    Parabola,
+    /// The same, held within the rule's bounds.
+    Clamped,
+    /// The last rate again: the rule looks only every Φ steps.
+    Stale,
+    /// The parabola opens downwards, den < 0.
+    Concave,
+    /// The loss is linear along the line, den = 0 with num > 0 (or too small to divide by).
+    Linear,
+    /// ω is no direction of descent, num ≤ 0.
+    NoDescent,
+    /// Both num and den are 0, as where every ReLU is dead.
+    Stationary,
+    /// A loss, gradient, num or den is infinite or NaN: no step is taken.
+    NonFinite,
+    /// The rule always takes this rate.
+    Constant,
+}
+
+impl Reason {
+    /// Every reason, in the order in which reports list them.
+    pub const ALL: [Reason; 9] = [
+        Reason::Parabola,
+        Reason::Clamped,
+        Reason::Stale,
+        Reason::Concave,
+        Reason::Linear,
+        Reason::NoDescent,
+        Reason::Stationary,
+        Reason::NonFinite,
+        Reason::Constant,
+    ];
+
+    /// The name in reports and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Parabola => "parabola",
+            Reason::Clamped => "clamped",
+            Reason::Stale => "stale",
+            Reason::Concave => "concave",
+            Reason::Linear => "linear",
+            Reason::NoDescent => "no_descent",
+            Reason::Stationary => "stationary",
+            Reason::NonFinite => "non_finite",
+            Reason::Constant => "constant",
+        }
+    }
+
+    /// Whether the rule could not use its parabola and fell back.
+    pub fn is_fallback(self) -> bool {
+        !matches!(self, Reason::Parabola | Reason::Clamped | Reason::Stale | Reason::Constant)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What exact and approximate GeN have in common: bounds, the fallback, laziness and averaging.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Policy {
+    /// Lower bound on a rate found from the parabola; 0 by default.
+    pub lr_min: f64,
+    /// Upper bound on a rate found from the parabola; none (infinite) by default.
+    pub lr_max: f64,
+    /// The rate where the parabola has no minimum to step to; [`DEFAULT_RATE`] by default.
+    pub default_rate: f64,
+    /// Φ: the parabola is fitted at every Φ-th step, and the rate kept in between; 1 by default.
+    pub every: u64,
+    /// γ in α ← γ α + (1 − γ) α*, within [0, 1); 0 (no averaging) by default.
+    pub gamma: f64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Policy { lr_min: 0.0, lr_max: f64::INFINITY, default_rate: DEFAULT_RATE, every: 1, gamma: 0.0 }
+    }
+}
+
+impl Policy {
+    /// Panics unless every setting is within its range.
+    #[track_caller]
+    fn checked(self) -> Self {
+        let Policy { lr_min, lr_max, default_rate, every, gamma } = self;
+        assert!(lr_min.is_finite() && lr_min >= 0.0, "lr_min must be finite and ≥ 0, not {lr_min}");
+        assert!(lr_max >= lr_min, "lr_max must be at least lr_min = {lr_min}, not {lr_max}");
+        assert!(
+            default_rate.is_finite() && default_rate >= 0.0,
+            "the default rate must be finite and ≥ 0, not {default_rate}"
+        );
+        assert!(every > 0, "the parabola must be fitted every 1 or more steps, not 0");
+        assert!((0.0..1.0).contains(&gamma), "γ must be within [0, 1), not {gamma}");
+        self
+    }
+
+    /// The rate for a parabola after `last`, the rate before, if there is one to average with.
+    fn decide(&self, parabola: Parabola, last: Option<f64>) -> Choice {
+        let (alpha, reason) = match parabola.minimiser() {
+            Ok(found) => {
+                let averaged = last.map_or(found, |last| self.gamma * last + (1.0 - self.gamma) * found);
+                let alpha = averaged.clamp(self.lr_min, self.lr_max);
+                (alpha, if alpha == averaged { Reason::Parabola } else { Reason::Clamped })
+            }
+            Err(Reason::NonFinite) => (0.0, Reason::NonFinite),
+            Err(reason) => (self.default_rate, reason),
+        };
+        Choice { alpha, reason, parabola: Some(parabola) }
+    }
+
+    /// Whether the parabola is fitted at this step.
+    fn is_due(&self, index: u64) -> bool {
+        index.is_multiple_of(self.every)
+    }
+}
+
+/// The last rate again.
+fn stale(alpha: f64) -> Choice {
+    Choice { alpha, reason: Reason::Stale, parabola: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_of_a_parabola_has_its_name() {
+        let of = |num, den| Parabola { num, den }.minimiser();
+        assert_eq!(of(2.0, 4.0), Ok(0.5));
+        assert_eq!(of(2.0, -4.0), Err(Reason::Concave));
+        assert_eq!(of(2.0, 0.0), Err(Reason::Linear));
+        assert_eq!(of(1e300, 1e-300), Err(Reason::Linear));
+        assert_eq!(of(0.0, 0.0), Err(Reason::Stationary));
+        assert_eq!(of(0.0, 1.0), Err(Reason::NoDescent));
+        assert_eq!(of(-1.0, 1.0), Err(Reason::NoDescent));
+        assert_eq!(of(-1.0, -1.0), Err(Reason::NoDescent));
+        assert_eq!(of(f64::NAN, 1.0), Err(Reason::NonFinite));
+        assert_eq!(of(1.0, f64::INFINITY), Err(Reason::NonFinite));
+    }
+
+    #[test]
+    fn a_policy_averages_then_clamps_and_falls_back() {
+        let policy = Policy { lr_max: 0.6, gamma: 0.5, ..Policy::default() };
+        let rate = |num, den, last| {
+            let choice = policy.decide(Parabola { num, den }, last);
+            (choice.alpha, choice.reason)
+        };
+        assert_eq!(rate(1.0, 2.0, None), (0.5, Reason::Parabola));
+        assert_eq!(rate(1.0, 2.0, Some(0.1)), (0.3, Reason::Parabola));
+        assert_eq!(rate(1.0, 1.0, Some(0.4)), (0.6, Reason::Clamped));
+        assert_eq!(rate(1.0, -1.0, Some(0.4)), (DEFAULT_RATE, Reason::Concave));
+        assert_eq!(rate(f64::NAN, 1.0, Some(0.4)), (0.0, Reason::NonFinite));
+    }
+
+    #[test]
+    #[should_panic(expected = "γ must be within [0, 1), not 1")]
+    fn a_gamma_of_one_is_refused() {
+        ExactGen::new(Policy { gamma: 1.0, ..Policy::default() });
+    }
+}

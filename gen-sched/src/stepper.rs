@@ -1,0 +1,205 @@
+//! One training step: gradient, direction, rate, update.
+
+use ad_core::{Params, Real, Tensor};
+use nn::data::{Batch, Targets};
+use nn::{Direction, Loss, Net, moved};
+
+use crate::cost::Cost;
+use crate::line::{Line, LineCurvature, Point};
+use crate::objective::{Objective, Supervised};
+use crate::rule::{Parabola, Reason, Rule, Step, Taken};
+
+/// Takes steps: holds a network, its parameters, a loss, a direction and a rule.
+///
+/// This is the seed's training loop:
+///
+/// ```
+/// use gen_sched::{ExactGen, Policy, Stepper};
+/// use nn::data::{Batches, LastBatch, Split, Standardizer, digits};
+/// use nn::{Activation, Architecture, Loss, Mlp, Sgd, random::Key};
+///
+/// let key = Key::new(0);
+/// let Split { train, test: _ } = Split::stratified(&digits(), 0.2, key.named("split"))?;
+/// let train = train.standardized(&Standardizer::fit(train.inputs()))?;
+/// let model = Mlp::new(&[64, 32, 10], Activation::Relu);
+/// let theta = model.init::<f32>(key.named("init"));
+///
+/// // The optimizer, and exact GeN for it.
+/// let (optimizer, scheduler) = (Sgd::new(), ExactGen::new(Policy { lr_min: 0.0, lr_max: 10.0, ..Policy::default() }));
+/// let mut training = Stepper::new(Box::new(model), theta, Loss::cross_entropy(), Box::new(optimizer), Box::new(scheduler));
+///
+/// let batches = Batches::new(train.rows(), 64, LastBatch::Drop, key.named("batches"))?;
+/// let mut losses = Vec::new();
+/// for epoch in 0..2 {
+///     for rows in batches.epoch(epoch) {
+///         let batch = train.batch(&rows);
+///         // Forward and backward pass, learning rate, update.
+///         let report = training.step(&batch.inputs, &batch.targets);
+///         assert_eq!(training.last_lrs(), [report.alpha]);
+///         losses.push(report.loss);
+///     }
+/// }
+/// assert!(losses[losses.len() - 1] < 0.5 * losses[0]);
+/// # Ok::<(), nn::data::DataError>(())
+/// ```
+#[derive(Debug)]
+pub struct Stepper<T: Real> {
+    net: Box<dyn Net<T>>,
+    theta: Params<Tensor<T>>,
+    loss: Loss,
+    direction: Box<dyn Direction<T>>,
+    rule: Box<dyn Rule<T>>,
+    previous: Option<Taken<T>>,
+    last_lrs: Vec<f64>,
+    steps: u64,
+    measures_decrease: bool,
+}
+
+/// What a step saw and did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// Number of steps before this one.
+    pub index: u64,
+    /// Loss on the batch before the step, f(θ).
+    pub loss: f64,
+    /// df(θ)·ω, exact.
+    pub num: f64,
+    /// What was found of the curvature along the line, if the rule asked for it.
+    pub curvature: Option<LineCurvature>,
+    /// The parabola that the rule used, if it looked for one: exact for exact GeN, an estimate for approximate GeN.
+    pub parabola: Option<Parabola>,
+    /// The rate used; 0 where the step was not taken.
+    pub alpha: f64,
+    /// Why this rate.
+    pub reason: Reason,
+    /// The decrease of the loss on the batch that the rule's parabola predicts at α.
+    pub predicted: Option<f64>,
+    /// The decrease of the loss on the batch, f(θ) − f(θ − αω), if the stepper measures it.
+    pub actual: Option<f64>,
+    /// What the step cost the rule, the gradient included and the measurement of the decrease not.
+    pub cost: Cost,
+}
+
+impl<T: Real> Stepper<T> {
+    /// A stepper that starts at these parameters.
+    pub fn new(
+        net: Box<dyn Net<T>>,
+        theta: Params<Tensor<T>>,
+        loss: Loss,
+        direction: Box<dyn Direction<T>>,
+        rule: Box<dyn Rule<T>>,
+    ) -> Self {
+        let last_lrs = vec![0.0; direction.groups()];
+        let (previous, steps, measures_decrease) = (None, 0, false);
+        Stepper { net, theta, loss, direction, rule, previous, last_lrs, steps, measures_decrease }
+    }
+
+    /// The same stepper, which also measures the decrease of each step, for one more forward pass.
+    pub fn measuring_decrease(self) -> Self {
+        Stepper { measures_decrease: true, ..self }
+    }
+
+    /// The parameters now.
+    pub fn theta(&self) -> &Params<Tensor<T>> {
+        &self.theta
+    }
+
+    /// The network.
+    pub fn net(&self) -> &dyn Net<T> {
+        &*self.net
+    }
+
+    /// The loss.
+    pub fn loss(&self) -> &Loss {
+        &self.loss
+    }
+
+    /// The rates of the last step, one for each parameter group of the direction; zeros before the first.
+    pub fn last_lrs(&self) -> &[f64] {
+        &self.last_lrs
+    }
+
+    /// One step on a batch of inputs `x`, rows first, and targets `y`.
+    ///
+    /// The parameters change only if the loss, the direction, the rate and the new parameters are all finite.
+    ///
+    /// # Panics
+    /// If a shape does not fit the network or the loss.
+    #[track_caller]
+    pub fn step(&mut self, x: &Tensor<T>, y: &Targets<T>) -> StepReport {
+        let batch = Batch { inputs: x.clone(), targets: y.clone() };
+        let objective = Supervised { net: &*self.net, loss: &self.loss, batch: &batch };
+        let point = Point::new(&objective, &self.theta);
+        let gradient = point.gradient();
+        let omega = self.direction.propose(&self.theta, &gradient);
+        let line = point.line(&gradient, &omega);
+        let index = self.steps;
+        let (theta, previous) = (&self.theta, self.previous.as_ref());
+        let mut step = Step { index, theta, gradient: &gradient, omega: &omega, previous, line };
+
+        // num is a sum over all of g and ω; a non-finite entry may still hide in it as 0 · ∞ does not.
+        let sound = step.line.value().is_finite() && is_finite(&gradient) && is_finite(&omega);
+        let mut report = if sound { decided(&mut *self.rule, &mut step) } else { refused(&step.line, index) };
+        let cost = step.line.cost();
+        let after = moved(&self.theta, report.alpha, &omega);
+        if report.reason == Reason::NonFinite || !report.alpha.is_finite() || !is_finite(&after) {
+            report = StepReport { alpha: 0.0, reason: Reason::NonFinite, predicted: None, ..report };
+        } else {
+            if self.measures_decrease {
+                report.actual = Some(report.loss - objective.value(&after));
+            }
+            self.direction.commit(&self.theta, &gradient);
+            let theta = std::mem::replace(&mut self.theta, after);
+            self.previous = Some(Taken { alpha: report.alpha, theta, gradient, omega });
+        }
+        self.last_lrs.fill(report.alpha);
+        self.steps += 1;
+        StepReport { cost, ..report }
+    }
+
+    /// Calls `f` with the line that the next step on this batch would be taken along; nothing changes.
+    ///
+    /// # Panics
+    /// If a shape does not fit the network or the loss.
+    #[track_caller]
+    pub fn with_line<R>(&self, batch: &Batch<T>, f: impl FnOnce(&mut Line<'_, T>) -> R) -> R {
+        let objective = Supervised { net: &*self.net, loss: &self.loss, batch };
+        let point = Point::new(&objective, &self.theta);
+        let gradient = point.gradient();
+        let omega = self.direction.propose(&self.theta, &gradient);
+        f(&mut point.line(&gradient, &omega))
+    }
+}
+
+/// What the rule makes of a sound step.
+fn decided<T: Real>(rule: &mut dyn Rule<T>, step: &mut Step<'_, T>) -> StepReport {
+    let choice = rule.choose(step);
+    StepReport {
+        alpha: choice.alpha,
+        reason: choice.reason,
+        parabola: choice.parabola,
+        predicted: choice.parabola.map(|p| p.decrease(choice.alpha)),
+        curvature: step.line.seen_curvature(),
+        ..refused(&step.line, step.index)
+    }
+}
+
+/// A step that is not taken because a number is not finite.
+fn refused<T: Real>(line: &Line<'_, T>, index: u64) -> StepReport {
+    StepReport {
+        index,
+        loss: line.value(),
+        num: line.num(),
+        curvature: None,
+        parabola: None,
+        alpha: 0.0,
+        reason: Reason::NonFinite,
+        predicted: None,
+        actual: None,
+        cost: line.cost(),
+    }
+}
+
+fn is_finite<T: Real>(tree: &Params<Tensor<T>>) -> bool {
+    tree.arrays().iter().all(|t| t.data().iter().all(|x| x.finite()))
+}

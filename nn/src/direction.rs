@@ -1,0 +1,107 @@
+//! Optimizers as directions: what to step along. How far is the step-size rule's business.
+
+use std::fmt::Debug;
+
+use ad_core::{Ops, Params, Real, Tensor};
+
+/// An optimizer without its learning rate: it turns a gradient into a direction ω, and a step is θ ← θ − α ω.
+///
+/// [`propose`](Direction::propose) changes nothing, so a rule may probe the direction as often as it likes; the state
+/// advances only by [`commit`](Direction::commit), once a step has been taken.
+pub trait Direction<T: Real>: Debug + Send {
+    /// The direction ω at parameters θ with gradient g.
+    fn propose(&self, theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>) -> Params<Tensor<T>>;
+
+    /// Advances the state by the step for which [`propose`](Direction::propose) was called with the same arguments.
+    fn commit(&mut self, theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>);
+
+    /// Number of parameter groups, each with settings of its own.
+    fn groups(&self) -> usize {
+        1
+    }
+}
+
+/// Stochastic gradient descent: ω = g + λθ, with weight decay λ by parameter group.
+///
+/// ```
+/// use ad_core::{Params, Tensor};
+/// use nn::{Direction, Sgd};
+/// let theta = Params::new([("w", Tensor::scalar(2.0)), ("b", Tensor::scalar(2.0))]);
+/// let g = theta.map(|_| Tensor::scalar(1.0));
+/// let sgd = Sgd::new().weight_decay(0.1).group("b", 0.0);
+/// let omega = sgd.propose(&theta, &g);
+/// assert_eq!(omega.get("w").item(), 1.2);
+/// assert_eq!(omega.get("b").item(), 1.0);
+/// ```
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Sgd {
+    decay: f64,
+    groups: Vec<(String, f64)>,
+}
+
+impl Sgd {
+    /// The plain gradient, ω = g.
+    pub fn new() -> Self {
+        Sgd::default()
+    }
+
+    /// Adds λθ to the direction of every parameter that is in no other group.
+    ///
+    /// # Panics
+    /// If λ is negative or not finite.
+    #[track_caller]
+    pub fn weight_decay(self, lambda: f64) -> Self {
+        Sgd { decay: checked(lambda), ..self }
+    }
+
+    /// Makes a group of the parameters whose name ends in `suffix`, with a weight decay of its own. A parameter belongs
+    /// to the first group that it fits.
+    ///
+    /// # Panics
+    /// If λ is negative or not finite.
+    #[track_caller]
+    pub fn group(mut self, suffix: &str, lambda: f64) -> Self {
+        self.groups.push((suffix.to_string(), checked(lambda)));
+        self
+    }
+
+    /// The weight decay of a parameter.
+    fn decay_of(&self, name: &str) -> f64 {
+        self.groups.iter().find(|(suffix, _)| name.ends_with(suffix)).map_or(self.decay, |(_, lambda)| *lambda)
+    }
+}
+
+#[track_caller]
+fn checked(lambda: f64) -> f64 {
+    assert!(lambda.is_finite() && lambda >= 0.0, "weight decay must be finite and ≥ 0, not {lambda}");
+    lambda
+}
+
+impl<T: Real> Direction<T> for Sgd {
+    fn propose(&self, theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>) -> Params<Tensor<T>> {
+        let mut names = theta.names().iter();
+        theta.zip(gradient, |w, g| match names.next().map_or(0.0, |name| self.decay_of(name)) {
+            0.0 => g.clone(),
+            lambda => g.add(&w.scale(lambda)),
+        })
+    }
+
+    fn commit(&mut self, _theta: &Params<Tensor<T>>, _gradient: &Params<Tensor<T>>) {}
+
+    fn groups(&self) -> usize {
+        1 + self.groups.len()
+    }
+}
+
+/// θ − α ω.
+///
+/// # Panics
+/// If the trees differ in names or shapes.
+#[track_caller]
+pub fn moved<T: Real>(theta: &Params<Tensor<T>>, alpha: f64, omega: &Params<Tensor<T>>) -> Params<Tensor<T>> {
+    theta.zip(omega, |w, o| {
+        assert!(w.shape() == o.shape(), "a parameter of shape {:?} cannot move along {:?}", w.shape(), o.shape());
+        let (rate, from, along) = (T::from_f64(alpha), w.data(), o.data());
+        Tensor::from_vec(w.shape(), from.iter().zip(along).map(|(&w, &o)| w - rate * o).collect())
+    })
+}

@@ -1,0 +1,152 @@
+//! Losses: scalar functions of the network's output and the targets.
+
+use std::str::FromStr;
+
+use ad_core::ops::CrossEntropy;
+use ad_core::{Array, Base, Ops};
+
+use crate::data::Targets;
+
+/// A loss L(z, y) of the network's output z, rows first, and targets y; a scalar.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Loss {
+    /// (1/2M) Σ‖z − y‖² over M rows: the norm-squared loss.
+    NormSquared,
+    /// Mean of (z − y)² over all elements.
+    Mse,
+    /// Mean softmax cross-entropy of class labels.
+    CrossEntropy {
+        /// The share of each target that is spread over all classes.
+        smoothing: f64,
+        /// A weight for each class.
+        weights: Option<Vec<f64>>,
+    },
+    /// Mean binary cross-entropy of targets in [0, 1], z being logits: mean of softplus(z) − y z.
+    BinaryCrossEntropy,
+    /// Mean of r²/2 where |r| ≤ δ and δ(|r| − δ/2) beyond, with r = z − y (Huber 1964).
+    Huber {
+        /// Where the parabola turns into a line.
+        delta: f64,
+    },
+}
+
+impl Loss {
+    /// Plain softmax cross-entropy.
+    pub fn cross_entropy() -> Self {
+        Loss::CrossEntropy { smoothing: 0.0, weights: None }
+    }
+
+    /// The loss of an output.
+    ///
+    /// # Panics
+    /// If the targets are of another kind than the loss takes, or their shape is not that of the output.
+    #[track_caller]
+    pub fn apply<A: Array>(&self, output: &A, targets: &Targets<<A::Base as Base>::Scalar>) -> A {
+        match (self, targets) {
+            (Loss::CrossEntropy { smoothing, weights }, Targets::Classes { labels, .. }) => {
+                let labels: Vec<usize> = labels.iter().map(|&label| label as usize).collect();
+                let loss = CrossEntropy::new(&labels).label_smoothing(*smoothing);
+                A::apply(weights.iter().fold(loss, |loss, w| loss.class_weights(w)), &[output])
+            }
+            (Loss::CrossEntropy { .. }, Targets::Values(_)) => panic!("cross-entropy needs class labels, not values"),
+            (_, Targets::Classes { .. }) => panic!("{self:?} needs values, not class labels"),
+            (_, Targets::Values(y)) => {
+                let (z, y_shape) = (output.shape(), y.shape());
+                assert!(z == y_shape, "{self:?}: the output has shape {z:?} but the targets {y_shape:?}");
+                self.regression(output, &A::lift(A::Base::from_tensor(y.clone())))
+            }
+        }
+    }
+
+    fn regression<A: Array>(&self, z: &A, y: &A) -> A {
+        match self {
+            Loss::NormSquared => {
+                let rows = z.shape().first().copied().unwrap_or(1);
+                z.sub(y).powi(2).sum_all().scale(0.5 / rows as f64)
+            }
+            Loss::Mse => z.sub(y).powi(2).mean_all(),
+            Loss::BinaryCrossEntropy => (z.softplus() - z.mul(y)).mean_all(),
+            Loss::Huber { delta } => {
+                let r = z.sub(y);
+                let inner = r.clamp(-delta, *delta);
+                // Within δ this is r²/2; beyond, δ|r| − δ²/2.
+                (r * &inner - inner.powi(2).scale(0.5)).mean_all()
+            }
+            Loss::CrossEntropy { .. } => unreachable!("class labels are handled by `apply`"),
+        }
+    }
+
+    /// The names that can be parsed.
+    pub const NAMES: [&str; 5] = ["nsq", "mse", "ce", "bce", "huber"];
+}
+
+impl FromStr for Loss {
+    type Err = UnknownLoss;
+
+    fn from_str(name: &str) -> Result<Self, UnknownLoss> {
+        match name {
+            "nsq" => Ok(Loss::NormSquared),
+            "mse" => Ok(Loss::Mse),
+            "ce" => Ok(Loss::cross_entropy()),
+            "bce" => Ok(Loss::BinaryCrossEntropy),
+            "huber" => Ok(Loss::Huber { delta: 1.0 }),
+            _ => Err(UnknownLoss { found: name.to_string() }),
+        }
+    }
+}
+
+/// A name that is no loss's.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("unknown loss {found:?}: expected one of {}", Loss::NAMES.join(", "))]
+pub struct UnknownLoss {
+    /// The name given.
+    pub found: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use ad_core::{Tensor, grad};
+    use approx::assert_relative_eq;
+
+    use super::*;
+
+    fn values(data: &[f64]) -> Targets<f64> {
+        Targets::Values(Tensor::from_vec(&[data.len() / 2, 2], data.to_vec()))
+    }
+
+    #[test]
+    fn values_are_those_of_the_formulas() {
+        let z = Tensor::from_vec(&[2, 2], vec![1.0, -2.0, 0.5, 3.0]);
+        let y = values(&[0.0, 1.0, 0.5, 1.0]);
+        // Residuals 1, −3, 0, 2.
+        assert_relative_eq!(Loss::NormSquared.apply(&z, &y).item(), 14.0 / 4.0);
+        assert_relative_eq!(Loss::Mse.apply(&z, &y).item(), 14.0 / 4.0);
+        assert_relative_eq!(Loss::Huber { delta: 1.0 }.apply(&z, &y).item(), (0.5 + 2.5 + 0.0 + 1.5) / 4.0);
+        let bce = |z: f64, y: f64| -(y * (1.0 / (1.0 + (-z).exp())).ln() + (1.0 - y) * (1.0 / (1.0 + z.exp())).ln());
+        let want = (bce(1.0, 0.0) + bce(-2.0, 1.0) + bce(0.5, 0.5) + bce(3.0, 1.0)) / 4.0;
+        assert_relative_eq!(Loss::BinaryCrossEntropy.apply(&z, &y).item(), want, max_relative = 1e-14);
+        let labels = Targets::Classes { labels: vec![1, 0], classes: 2 };
+        let want = ((1.0 + (3f64).exp()).ln() + (1.0 + (2.5f64).exp()).ln()) / 2.0;
+        assert_relative_eq!(Loss::cross_entropy().apply(&z, &labels).item(), want, max_relative = 1e-14);
+    }
+
+    #[test]
+    fn huber_is_flat_sloped_beyond_delta() {
+        let loss = Loss::Huber { delta: 0.5 };
+        let y = Targets::Values(Tensor::from_vec(&[1, 1], vec![0.0]));
+        let slope = |z: f64| grad(|z| loss.apply(z, &y), &Tensor::from_vec(&[1, 1], vec![z])).item();
+        assert_eq!((slope(3.0), slope(-3.0), slope(0.25)), (0.5, -0.5, 0.25));
+    }
+
+    #[test]
+    #[should_panic(expected = "the output has shape [1, 2] but the targets [2, 2]")]
+    fn shapes_must_agree() {
+        let _ = Loss::Mse.apply(&Tensor::from_vec(&[1, 2], vec![0.0, 0.0]), &values(&[0.0; 4]));
+    }
+
+    #[test]
+    #[should_panic(expected = "cross-entropy needs class labels, not values")]
+    fn cross_entropy_needs_labels() {
+        let _ = Loss::cross_entropy().apply(&Tensor::from_vec(&[1, 2], vec![0.0, 0.0]), &values(&[0.0; 2]));
+    }
+}
