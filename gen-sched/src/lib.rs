@@ -1,4 +1,29 @@
-//! Generalized Newton (GeN) step-size rules.
+//! Generalized Newton (GeN) step-size rules on exact curvature.
+//!
+//! At parameters θ, with ω the direction that an optimizer proposes, the loss along the line is
+//!
+//! ```text
+//!   g(α) = f(θ − αω) ≈ f(θ) − α num + ½ α² den        num = df(θ)·ω     den = d²f(θ)(ω, ω)
+//! ```
+//!
+//! and GeN steps to the parabola's minimum, α* = num/den (Bu and Xu, arXiv 2407.02772). [`ExactGen`] takes num and den
+//! exactly from the engine; [`ApproximateGen`] fits the parabola through three points of g.
+//!
+//! # How data flows
+//!
+//! ```text
+//!   Net + Loss + Batch ──▶ Supervised (an Objective)
+//!                              │ record at θ, one gradient
+//!                              ▼
+//!   Direction ── ω ──▶ Point ──▶ Line: value, slope, curvature, at(α), hvp    on demand, once, counted (Cost)
+//!                                  │
+//!                                  ▼
+//!                              Rule::choose ──▶ Choice: α, Reason, Parabola ──▶ Stepper: θ ← θ − α ω ──▶ StepReport
+//! ```
+//!
+//! A [`Stepper`] takes single steps and is all that a loop of one's own needs; a [`Trainer`] adds epochs, shuffled batches
+//! and evaluation. [`closed_form`] computes num and den of a single-layer network by formula, without differentiating
+//! anything: an independent check of the engine.
 
 pub mod closed_form;
 mod coefficients;
