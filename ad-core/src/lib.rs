@@ -31,7 +31,7 @@
 //!
 //! // Rosenbrock's function, for any kind of number.
 //! fn rosenbrock<A: Array>(x: &[A]) -> A {
-//!     let valley = x[1].sub(&x[0].powi(2));
+//!     let valley = x[1].minus(&x[0].powi(2));
 //!     x[0].scale(-1.0).offset(1.0).powi(2) + valley.powi(2).scale(100.0)
 //! }
 //!
@@ -54,7 +54,7 @@
 //! | [`ops`] | the primitives, one subject a file, and [`Ops`], by which model code calls them |
 //! | [`registry`] | the list of them all, with samples on which tests try every one |
 //! | [`tensor`], [`shape`], [`real`] | dense arrays, NumPy's broadcasting, the scalars |
-//! | [`array`] | what all kinds of array have in common |
+//! | [`mod@array`] | what all kinds of array have in common |
 //! | [`dual`], [`tape`] | forward and reverse mode |
 //! | [`recording`], [`sweep`] | a finished tape, and the sweeps over it |
 //! | [`transform`], [`operator`] | `grad`, `hvp`, `curvature`, …: functions of functions |

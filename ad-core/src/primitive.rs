@@ -32,8 +32,7 @@ pub enum Kind {
 /// A primitive function y = φ(x₀, x₁, …) of arrays: everything the engine needs to know of it, in one place.
 ///
 /// Rules are made of other primitives, so they are differentiable themselves, and one rule serves every array type and
-/// every order. A downstream crate implements this trait for its own type and calls [`Array::apply`]; the derivative
-/// checker in [`check`](crate::check) then compares the rules with each other and with differences.
+/// every order. A downstream crate implements this trait for its own type and calls [`Array::apply`].
 ///
 /// ```
 /// use ad_core::{Array, Cotangents, Kind, Ops, Primitive, Real, Tensor, grad};

@@ -30,7 +30,7 @@ pub fn first_order_coefficients<T: Real>(
 /// use nn::Sgd;
 /// // w·x − y is linear in w: the coefficients are (w·x − y, −‖x‖², 0).
 /// let x = Tensor::from_vec(&[3], vec![1.0, 2.0, -2.0]);
-/// let f = |p: &Params<Var<Tensor<f64>>>| (p.get("w").mul(&Var::fixed(x.clone()))).sum_all().offset(-5.0);
+/// let f = |p: &Params<Var<Tensor<f64>>>| (p.get("w").times(&Var::fixed(x.clone()))).sum_all().offset(-5.0);
 /// let theta = Params::new([("w", Tensor::from_vec(&[3], vec![0.5, 1.0, 0.0]))]);
 /// assert_eq!(second_order_coefficients(&f, &theta, &Sgd::new()), (-2.5, -9.0, 0.0));
 /// ```

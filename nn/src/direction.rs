@@ -82,7 +82,7 @@ impl<T: Real> Direction<T> for Sgd {
         let mut names = theta.names().iter();
         theta.zip(gradient, |w, g| match names.next().map_or(0.0, |name| self.decay_of(name)) {
             0.0 => g.clone(),
-            lambda => g.add(&w.scale(lambda)),
+            lambda => g.plus(&w.scale(lambda)),
         })
     }
 

@@ -62,12 +62,12 @@ impl Loss {
         match self {
             Loss::NormSquared => {
                 let rows = z.shape().first().copied().unwrap_or(1);
-                z.sub(y).powi(2).sum_all().scale(0.5 / rows as f64)
+                z.minus(y).powi(2).sum_all().scale(0.5 / rows as f64)
             }
-            Loss::Mse => z.sub(y).powi(2).mean_all(),
-            Loss::BinaryCrossEntropy => (z.softplus() - z.mul(y)).mean_all(),
+            Loss::Mse => z.minus(y).powi(2).mean_all(),
+            Loss::BinaryCrossEntropy => (z.softplus() - z.times(y)).mean_all(),
             Loss::Huber { delta } => {
-                let r = z.sub(y);
+                let r = z.minus(y);
                 let inner = r.clamp(-delta, *delta);
                 // Within δ this is r²/2; beyond, δ|r| − δ²/2.
                 (r * &inner - inner.powi(2).scale(0.5)).mean_all()

@@ -50,7 +50,7 @@ impl Primitive for Add {
     #[inline]
     fn jvp<A: Array>(&self, _x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
         match (dx[0], dx[1]) {
-            (Some(a), Some(b)) => Some(a.add(b)),
+            (Some(a), Some(b)) => Some(a.plus(b)),
             (Some(d), None) | (None, Some(d)) => Some(d.broadcast_to(y.shape())),
             (None, None) => None,
         }
@@ -85,7 +85,7 @@ impl Primitive for Sub {
     #[inline]
     fn jvp<A: Array>(&self, _x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
         match (dx[0], dx[1]) {
-            (Some(a), Some(b)) => Some(a.sub(b)),
+            (Some(a), Some(b)) => Some(a.minus(b)),
             (Some(a), None) => Some(a.broadcast_to(y.shape())),
             (None, Some(b)) => Some(b.broadcast_to(y.shape()).scale(-1.0)),
             (None, None) => None,
@@ -120,13 +120,13 @@ impl Primitive for Mul {
 
     #[inline]
     fn jvp<A: Array>(&self, x: &[&A], _y: &A, dx: &[Option<&A>]) -> Option<A> {
-        sum(dx[0].map(|d| d.mul(x[1])), dx[1].map(|d| x[0].mul(d)))
+        sum(dx[0].map(|d| d.times(x[1])), dx[1].map(|d| x[0].times(d)))
     }
 
     #[inline]
     fn vjp<A: Array>(&self, x: &[&A], _y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
-        out.add(0, || ybar.mul(x[1]).sum_to(x[0].shape()));
-        out.add(1, || ybar.mul(x[0]).sum_to(x[1].shape()));
+        out.add(0, || ybar.times(x[1]).sum_to(x[0].shape()));
+        out.add(1, || ybar.times(x[0]).sum_to(x[1].shape()));
     }
 
     recorded_as!(Mul);
@@ -152,13 +152,13 @@ impl Primitive for Div {
     /// (ẋ₀ − y ẋ₁)/x₁.
     #[inline]
     fn jvp<A: Array>(&self, x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
-        sum(dx[0].map(|d| d.div(x[1])), dx[1].map(|d| y.mul(d).div(x[1]).scale(-1.0)))
+        sum(dx[0].map(|d| d.over(x[1])), dx[1].map(|d| y.times(d).over(x[1]).scale(-1.0)))
     }
 
     #[inline]
     fn vjp<A: Array>(&self, x: &[&A], y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
-        out.add(0, || ybar.div(x[1]).sum_to(x[0].shape()));
-        out.add(1, || ybar.mul(y).div(x[1]).sum_to(x[1].shape()).scale(-1.0));
+        out.add(0, || ybar.over(x[1]).sum_to(x[0].shape()));
+        out.add(1, || ybar.times(y).over(x[1]).sum_to(x[1].shape()).scale(-1.0));
     }
 
     recorded_as!(Div);
@@ -196,13 +196,13 @@ macro_rules! extremum {
                 let ($a, $b) = (x[0], x[1]);
                 let share: A = $share;
                 let other = dx[1].map(|d| share.scale(-1.0).offset(1.0) * d);
-                sum(dx[0].map(|d| d.mul(&share)), other)
+                sum(dx[0].map(|d| d.times(&share)), other)
             }
 
             fn vjp<A: Array>(&self, x: &[&A], _y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
                 let ($a, $b) = (x[0], x[1]);
                 let share: A = $share;
-                out.add(0, || ybar.mul(&share).sum_to(x[0].shape()));
+                out.add(0, || ybar.times(&share).sum_to(x[0].shape()));
                 out.add(1, || (share.scale(-1.0).offset(1.0) * ybar).sum_to(x[1].shape()));
             }
 

@@ -10,7 +10,7 @@ use crate::real::Real;
 use crate::shape::{Shape, count};
 use crate::tensor::Tensor;
 
-/// y[…, i, …] = x[…, indices[i], …] along an axis; adjoint of [`ScatterAdd`].
+/// Position `i` of the result along an axis is position `indices[i]` of the input; adjoint of [`ScatterAdd`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gather {
     /// The axis read along.
@@ -19,7 +19,8 @@ pub struct Gather {
     pub indices: Arc<[usize]>,
 }
 
-/// y[…, indices[i], …] += x[…, i, …] along an axis, from zeros; adjoint of [`Gather`].
+/// Position `i` of the input along an axis is added to position `indices[i]` of the result, from zeros; adjoint of
+/// [`Gather`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScatterAdd {
     /// The axis added along.

@@ -115,14 +115,14 @@ pub trait Ops: Array {
     }
 
     binary_methods! {
-        /// self + other.
-        add => Add;
-        /// self − other.
-        sub => Sub;
-        /// self · other, element by element.
-        mul => Mul;
-        /// self / other.
-        div => Div;
+        /// self + other; the operator `+` for operands that are kept.
+        plus => Add;
+        /// self − other; the operator `-` for operands that are kept.
+        minus => Sub;
+        /// self · other, element by element; the operator `*` for operands that are kept.
+        times => Mul;
+        /// self / other; the operator `/` for operands that are kept.
+        over => Div;
         /// The larger of the two; at a tie each takes half of the derivative.
         maximum => Maximum;
         /// The smaller of the two; at a tie each takes half of the derivative.

@@ -115,7 +115,7 @@ impl Primitive for Max {
     }
 
     fn jvp<A: Array>(&self, x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
-        Some(A::apply(Sum { axes: self.axes, keep: self.keep }, &[&self.weights(x[0], y).mul(dx[0]?)]))
+        Some(A::apply(Sum { axes: self.axes, keep: self.keep }, &[&self.weights(x[0], y).times(dx[0]?)]))
     }
 
     fn vjp<A: Array>(&self, x: &[&A], y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {

@@ -73,7 +73,7 @@ impl Primitive for Softmax {
     /// p ∘ (ẋ − Σ p ẋ).
     fn jvp<A: Array>(&self, _x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
         let dx = dx[0]?;
-        Some(dx.sub(&total(&y.mul(dx), self.axis)) * y)
+        Some(dx.minus(&total(&y.times(dx), self.axis)) * y)
     }
 
     /// p ∘ (ȳ − Σ p ȳ): the Jacobian is symmetric.
@@ -98,12 +98,12 @@ impl Primitive for LogSoftmax {
     /// ẋ − Σ p ẋ.
     fn jvp<A: Array>(&self, _x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
         let dx = dx[0]?;
-        Some(dx.sub(&total(&(y.exp() * dx), self.axis)))
+        Some(dx.minus(&total(&(y.exp() * dx), self.axis)))
     }
 
     /// ȳ − p Σ ȳ.
     fn vjp<A: Array>(&self, _x: &[&A], y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
-        out.add(0, || ybar.sub(&(y.exp() * total(ybar, self.axis))));
+        out.add(0, || ybar.minus(&(y.exp() * total(ybar, self.axis))));
     }
 
     recorded_as!(LogSoftmax);
@@ -129,12 +129,12 @@ impl Primitive for LogSumExp {
 
     /// Σ p ẋ with p = e^(x − y).
     fn jvp<A: Array>(&self, x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
-        Some(total(&(x[0].sub(y).exp() * dx[0]?), self.axis))
+        Some(total(&(x[0].minus(y).exp() * dx[0]?), self.axis))
     }
 
     /// p ȳ.
     fn vjp<A: Array>(&self, x: &[&A], y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
-        out.add(0, || x[0].sub(y).exp() * ybar);
+        out.add(0, || x[0].minus(y).exp() * ybar);
     }
 
     /// Σ over lanes of ȳ (Σ p ẋ² − (Σ p ẋ)²): the variance of ẋ under p, weighted by ȳ.
