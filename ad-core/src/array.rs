@@ -3,6 +3,8 @@
 use std::fmt::Debug;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
+use smallvec::SmallVec;
+
 use crate::dual::Dual;
 use crate::primitive::{Cotangents, Primitive, general_vjp_tangent};
 use crate::real::{Real, lane_sum};
@@ -67,6 +69,9 @@ pub trait Array: Arith + Clone + Debug + 'static {
     type Base: Base;
 
     /// Runs a primitive on its inputs.
+    ///
+    /// # Panics
+    /// If their shapes do not fit the primitive.
     #[track_caller]
     fn apply<P: Primitive>(p: P, x: &[&Self]) -> Self;
 
@@ -127,6 +132,17 @@ pub struct At<'a, A> {
     pub ybar: &'a A,
 }
 
+/// Calls `run` with `part` of each input, on the stack for the usual one and two inputs: with the primitive known, all of
+/// it is inlined.
+#[inline(always)]
+pub(crate) fn with_parts<'a, X, Y: Copy, R>(x: &[&'a X], part: impl Fn(&'a X) -> Y, run: impl FnOnce(&[Y]) -> R) -> R {
+    match x {
+        &[a] => run(&[part(a)]),
+        &[a, b] => run(&[part(a), part(b)]),
+        _ => run(&x.iter().map(|x| part(x)).collect::<SmallVec<[Y; 3]>>()),
+    }
+}
+
 /// An array of plain numbers, on which sweeps return numbers.
 pub trait Ground: Array<Base = Self> + Base {
     /// Inner product ⟨self, other⟩ = Σ selfᵢ otherᵢ, accumulated in double precision.
@@ -167,6 +183,10 @@ impl<T: Real> Array for Tensor<T> {
 
     fn primal(&self) -> &Self {
         self
+    }
+
+    fn full(shape: &[usize], c: f64) -> Self {
+        Tensor::full(shape, T::from_f64(c))
     }
 
     fn jvp<P: Primitive>(p: &P, x: &[&Self], y: &Self, dx: &[Option<&Self>]) -> Option<Self> {
@@ -229,6 +249,13 @@ macro_rules! plain_float {
 
             fn primal(&self) -> &Self {
                 self
+            }
+
+            #[inline]
+            #[track_caller]
+            fn full(shape: &[usize], c: f64) -> Self {
+                assert!(shape.is_empty(), "a plain float is no array of shape {shape:?}");
+                c as $t
             }
         }
 

@@ -1,8 +1,6 @@
 //! Dual numbers: forward mode.
 
-use smallvec::SmallVec;
-
-use crate::array::Array;
+use crate::array::{Array, with_parts};
 use crate::primitive::{Kind, Primitive};
 
 /// A value and its derivative along one direction, ẋ = d/dε x(ε): forward mode.
@@ -55,18 +53,27 @@ impl<A: Array> Array for Dual<A> {
     #[inline]
     #[track_caller]
     fn apply<P: Primitive>(p: P, x: &[&Self]) -> Self {
-        let primals: SmallVec<[&A; 3]> = x.iter().map(|d| &d.primal).collect();
-        let primal = A::apply(p.clone(), &primals);
-        if P::KIND == Kind::Constant || x.iter().all(|d| d.tangent.is_none()) {
-            return Dual { primal, tangent: None };
-        }
-        let tangents: SmallVec<[Option<&A>; 3]> = x.iter().map(|d| d.tangent.as_ref()).collect();
-        let tangent = A::jvp(&p, &primals, &primal, &tangents);
-        Dual { primal, tangent }
+        with_parts(
+            x,
+            |d| &d.primal,
+            |primals| {
+                let primal = A::apply(p.clone(), primals);
+                if P::KIND == Kind::Constant || x.iter().all(|d| d.tangent.is_none()) {
+                    return Dual { primal, tangent: None };
+                }
+                let tangent = with_parts(x, |d| d.tangent.as_ref(), |tangents| A::jvp(&p, primals, &primal, tangents));
+                Dual { primal, tangent }
+            },
+        )
     }
 
     fn lift(data: A::Base) -> Self {
         Dual::fixed(A::lift(data))
+    }
+
+    #[inline]
+    fn full(shape: &[usize], c: f64) -> Self {
+        Dual::fixed(A::full(shape, c))
     }
 
     fn shape(&self) -> &[usize] {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use smallvec::SmallVec;
 
-use crate::array::Array;
+use crate::array::{Array, with_parts};
 use crate::primitive::{Kind, Primitive};
 use crate::recording::{NodeId, Recording};
 use crate::registry::Op;
@@ -145,15 +145,20 @@ impl<A: Array> Array for Var<A> {
     #[inline]
     #[track_caller]
     fn apply<P: Primitive>(p: P, x: &[&Self]) -> Self {
-        let values: SmallVec<[&A; 3]> = x.iter().map(|v| &v.value).collect();
         let tape = if P::KIND == Kind::Constant { None } else { x.iter().find_map(|v| v.place.as_ref()) };
-        let Some((tape, _)) = tape else { return Var::fixed(A::apply(p, &values)) };
-        let value = A::apply(p.clone(), &values);
-        record(tape, p.into_op(), x, value)
+        let value = with_parts(x, |v| &v.value, |values| A::apply(p.clone(), values));
+        match tape {
+            Some((tape, _)) => record(tape, p.into_op(), x, value),
+            None => Var::fixed(value),
+        }
     }
 
     fn lift(data: A::Base) -> Self {
         Var::fixed(A::lift(data))
+    }
+
+    fn full(shape: &[usize], c: f64) -> Self {
+        Var::fixed(A::full(shape, c))
     }
 
     fn shape(&self) -> &[usize] {
