@@ -1,0 +1,143 @@
+use serde_json::json;
+
+use super::*;
+
+fn write_run(path: &Path, existing: Existing, epochs: u32) -> Result<PathBuf, RunFolderError> {
+    let mut run = RunFolder::create(path, existing, &json!({ "epochs": epochs }))?;
+    run.record(&json!({ "step": 0, "loss": 1.5 }))?;
+    run.record(&json!({ "step": 1, "loss": f64::NAN }))?;
+    run.write("alpha.svg", "<svg/>")?;
+    run.write_with(PARAMETERS, |p| fs::write(p, [1, 2, 3]))?;
+    run.finish()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn epochs(folder: &Path) -> serde_json::Value {
+    serde_json::from_slice::<serde_json::Value>(&fs::read(folder.join(CONFIG)).unwrap()).unwrap()["config"]["epochs"]
+        .take()
+}
+
+#[test]
+fn a_run_appears_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("deep/er/first");
+    assert_eq!(write_run(&path, Existing::Keep, 3).unwrap(), path);
+    assert_eq!(names(&path), ["alpha.svg", CONFIG, METRICS, PARAMETERS]);
+    let metrics = fs::read_to_string(path.join(METRICS)).unwrap();
+    assert_eq!(metrics, "{\"loss\":1.5,\"step\":0}\n{\"loss\":null,\"step\":1}\n");
+    assert_eq!(names(path.parent().unwrap()), ["first"]);
+    assert_eq!(epochs(&path), 3);
+}
+
+#[test]
+fn an_unfinished_run_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut run = RunFolder::create(&dir.path().join("a"), Existing::Keep, &json!({})).unwrap();
+    run.record(&json!({ "step": 0 })).unwrap();
+    drop(run);
+    assert!(names(dir.path()).is_empty());
+}
+
+#[test]
+fn a_finished_run_is_kept_unless_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    write_run(&path, Existing::Keep, 1).unwrap();
+    let error = write_run(&path, Existing::Keep, 2).unwrap_err();
+    assert!(matches!(error, RunFolderError::Finished { .. }));
+    assert!(error.to_string().contains("--force") && !error.to_string().contains('\n'));
+    assert_eq!(epochs(&path), 1);
+    write_run(&path, Existing::Replace, 2).unwrap();
+    assert_eq!(epochs(&path), 2);
+    assert_eq!(names(dir.path()), ["a"]);
+}
+
+#[test]
+fn an_earlier_run_survives_a_failed_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    write_run(&path, Existing::Replace, 1).unwrap();
+    let run = RunFolder::create(&path, Existing::Replace, &json!({ "epochs": 2 })).unwrap();
+    let error = run.write_with(PARAMETERS, |_| Err("the disk is on fire")).unwrap_err();
+    assert!(error.to_string().ends_with("cannot write parameters.safetensors: the disk is on fire"), "{error}");
+    drop(run);
+    assert_eq!((epochs(&path), names(dir.path())), (1.into(), vec!["a".to_owned()]));
+}
+
+#[test]
+fn what_is_no_run_is_refused_even_by_force() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    write_run(&path, Existing::Keep, 1).unwrap();
+    fs::write(path.join("notes.txt"), "mine").unwrap();
+    let error = write_run(&path, Existing::Replace, 2).unwrap_err();
+    assert!(error.to_string().contains("holds `notes.txt`, which is not part of a run"), "{error}");
+    let foreign = dir.path().join("foreign");
+    fs::create_dir(&foreign).unwrap();
+    fs::write(foreign.join(CONFIG), "{\"mine\": 1}").unwrap();
+    assert!(matches!(write_run(&foreign, Existing::Replace, 2), Err(RunFolderError::Foreign { .. })));
+    fs::create_dir_all(dir.path().join("nested/data.csv")).unwrap();
+    assert!(matches!(write_run(&dir.path().join("nested"), Existing::Replace, 2), Err(RunFolderError::Foreign { .. })));
+}
+
+#[test]
+fn an_empty_folder_is_filled() {
+    let dir = tempfile::tempdir().unwrap();
+    write_run(&dir.path().join("."), Existing::Keep, 1).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(names(dir.path()).len(), 4);
+}
+
+#[test]
+fn a_place_taken_meanwhile_keeps_both_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    let slow = RunFolder::create(&path, Existing::Keep, &json!({ "epochs": 1 })).unwrap();
+    write_run(&path, Existing::Keep, 2).unwrap();
+    let Err(RunFolderError::Move { kept, .. }) = slow.finish() else { panic!("the second run was overwritten") };
+    assert_eq!((epochs(&kept), epochs(&path)), (1.into(), 2.into()));
+}
+
+#[test]
+fn places_that_cannot_hold_a_run_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "x").unwrap();
+    let create = |p: &Path| RunFolder::create(p, Existing::Replace, &json!({})).unwrap_err();
+    assert!(matches!(create(&file), RunFolderError::File { .. }));
+    assert!(matches!(create(Path::new("..")), RunFolderError::Unnamed { .. }));
+    assert!(matches!(create(Path::new("/")), RunFolderError::Unnamed { .. }));
+    let below = create(&file.join("below"));
+    assert!(below.to_string().starts_with(&file.display().to_string()), "{below}");
+    assert_eq!(fs::read(&file).unwrap(), b"x");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_folder_stays_a_link() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("real")).unwrap();
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(dir.path().join("real"), &link).unwrap();
+    write_run(&link, Existing::Keep, 1).unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(names(&dir.path().join("real")).len(), 4);
+}
+
+#[test]
+#[should_panic(expected = "a run folder holds no file named `../x`")]
+fn a_name_that_is_no_part_of_a_run_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = RunFolder::create(&dir.path().join("a"), Existing::Keep, &json!({})).unwrap();
+    let _ = run.write("../x", "");
+}
+
+#[test]
+fn default_paths_are_plain() {
+    assert_eq!(default_path("my data/é", "exact", 7), Path::new("runs/my-data-é-exact-seed7"));
+}
