@@ -3,3 +3,4 @@
 pub mod command;
 pub mod reference;
 pub mod report;
+pub mod session;

@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use nn::data::DataError;
+
 use crate::reference::load::LoadError;
 use crate::reference::spec::SpecError;
 use crate::report::plot::PlotError;
@@ -19,6 +21,9 @@ pub enum CommandError {
     /// A file of parameters and batch does not fit its model.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// Data cannot be read, or not be used as asked.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// The run folder cannot be written.
     #[error(transparent)]
     RunFolder(#[from] RunFolderError),
@@ -36,7 +41,11 @@ pub enum CommandError {
 impl CommandError {
     /// The exit code of the program: 2 for misuse, 1 for failure.
     pub fn exit_code(&self) -> u8 {
-        if matches!(self, CommandError::Usage(_) | CommandError::Spec(_)) { 2 } else { 1 }
+        let misuse = matches!(
+            self,
+            CommandError::Usage(_) | CommandError::Spec(_) | CommandError::Data(DataError::BatchSize { .. })
+        );
+        if misuse { 2 } else { 1 }
     }
 }
 

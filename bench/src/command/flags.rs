@@ -129,6 +129,26 @@ pub struct GenParameters {
     pub every: usize,
 }
 
+impl Rule {
+    /// The name by which `--rule` chooses it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Rule::Exact(_) => "exact",
+            Rule::Approx(_) => "approx",
+            Rule::Constant { .. } => "constant",
+        }
+    }
+
+    /// The name in titles.
+    pub fn title(self) -> &'static str {
+        match self {
+            Rule::Exact(_) => "Exact GeN",
+            Rule::Approx(_) => "Approximate GeN",
+            Rule::Constant { .. } => "Constant rate",
+        }
+    }
+}
+
 impl RuleArgs {
     /// The rule with its defaults filled in.
     ///

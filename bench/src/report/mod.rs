@@ -1,5 +1,6 @@
 //! What a run leaves behind: its folder, figures, progress and closing table.
 
+pub mod metrics;
 pub mod plot;
 pub mod print;
 pub mod progress;

@@ -39,6 +39,21 @@ impl Standardizer {
         Standardizer { means, scales }
     }
 
+    /// One mean and one scale for all columns of a table of shape (rows, columns): for columns of one kind, such as pixels,
+    /// whose differences in spread mean something.
+    ///
+    /// # Panics
+    /// If the table has not two axes, or no row.
+    #[track_caller]
+    pub fn fit_overall(table: &Tensor<f64>) -> Self {
+        let &[rows, columns] = table.shape() else {
+            panic!("standardizer: a table is needed, but the shape is {:?}", table.shape());
+        };
+        assert!(rows > 0, "standardizer: a row is needed, but the shape is {:?}", table.shape());
+        let (mean, scale) = mean_and_scale(table.data().iter().copied());
+        Standardizer { means: vec![mean; columns], scales: vec![scale; columns] }
+    }
+
     /// The map with these means and scales, one of each a column, as when read from a file.
     ///
     /// # Errors
@@ -98,6 +113,16 @@ mod tests {
     use super::*;
     use crate::data::{Dataset, Targets, digits};
     use approx::assert_relative_eq;
+
+    #[test]
+    fn an_overall_fit_maps_all_columns_alike() {
+        let table = Tensor::from_vec(&[2, 2], vec![1.0, 5.0, 3.0, 7.0]);
+        let standardizer = Standardizer::fit_overall(&table);
+        assert_eq!((standardizer.means(), standardizer.scales()), (&[4.0, 4.0][..], &[5f64.sqrt(); 2][..]));
+        let mapped = standardizer.apply(&table);
+        assert_relative_eq!(mapped.data().iter().sum::<f64>(), 0.0, epsilon = 1e-14);
+        assert_relative_eq!(mapped.data().iter().map(|x| x * x).sum::<f64>(), 4.0, max_relative = 1e-14);
+    }
 
     #[test]
     fn the_fitted_part_gets_mean_zero_and_deviation_one() {
