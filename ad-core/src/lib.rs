@@ -58,11 +58,14 @@
 //! | [`dual`], [`tape`] | forward and reverse mode |
 //! | [`recording`], [`sweep`] | a finished tape, and the sweeps over it |
 //! | [`transform`], [`operator`] | `grad`, `hvp`, `curvature`, …: functions of functions |
+//! | [`check`](mod@check) | a derivative checker for functions and primitives of one's own |
+//! | [`show`](fn@show) | a tape as text |
 //! | [`tree`] | what transforms differentiate with respect to: arrays, slices, named parameters |
 //!
 //! To read the engine, take [`primitive`], then one file of [`ops`], then [`sweep`].
 
 pub mod array;
+pub mod check;
 pub mod dual;
 mod gemm;
 pub mod operator;
@@ -72,6 +75,7 @@ pub mod real;
 pub mod recording;
 pub mod registry;
 pub mod shape;
+mod show;
 pub mod sweep;
 pub mod tape;
 pub mod tensor;
@@ -86,6 +90,7 @@ pub use primitive::{Cotangents, Kind, Primitive};
 pub use real::Real;
 pub use recording::{NodeId, Recording};
 pub use shape::Shape;
+pub use show::show;
 pub use sweep::{Adjoints, Curvature, Hessian, Tangents};
 pub use tape::{Tape, Var};
 pub use tensor::Tensor;

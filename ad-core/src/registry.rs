@@ -55,6 +55,17 @@ macro_rules! primitives {
             }
         }
 
+        impl<A: Array> Op<A> {
+            /// The name of the operation; `leaf` and `constant` for values that nothing computed.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    Op::Leaf => "leaf",
+                    Op::Constant => "constant",
+                    _ => self.rules().map_or("", |rules| rules.name()),
+                }
+            }
+        }
+
         /// Shows every registered primitive to a visitor, each with samples of inputs.
         ///
         /// A primitive cannot be registered without a sample, so what a test does in a visitor it does to all of them.
@@ -82,24 +93,20 @@ fn positive(shape: &[usize], phase: f64) -> Tensor<f64> {
     wave(shape, phase).map(|v| 1.0 + 0.7 * v)
 }
 
-/// Zeros and ones.
-fn mask(shape: &[usize]) -> Tensor<f64> {
-    wave(shape, 2.0).map(|v| if v > 0.0 { 1.0 } else { 0.0 })
+/// One elementwise function at positive and negative numbers, and at one number alone.
+fn anywhere<F: Clone>(f: F) -> Vec<Sample<Map<F>>> {
+    [&[2, 3][..], &[]].map(|shape| (Map(f.clone()), vec![wave(shape, 0.0).map(|v| 2.0 * v)])).into()
 }
 
-/// One elementwise function at positive and negative numbers.
-fn anywhere<F>(f: F) -> Vec<Sample<Map<F>>> {
-    vec![(Map(f), vec![wave(&[2, 3], 0.0).map(|v| 2.0 * v)])]
+/// One elementwise function at positive numbers, and at one alone.
+fn above_zero<F: Clone>(f: F) -> Vec<Sample<Map<F>>> {
+    [&[2, 3][..], &[]].map(|shape| (Map(f.clone()), vec![positive(shape, 0.0)])).into()
 }
 
-/// One elementwise function at positive numbers.
-fn above_zero<F>(f: F) -> Vec<Sample<Map<F>>> {
-    vec![(Map(f), vec![positive(&[2, 3], 0.0)])]
-}
-
-/// A primitive of two operands: equal shapes, a row under a matrix, and both broadcast.
+/// A primitive of two operands: equal shapes, a row under a matrix, both broadcast, a scalar with a vector, two scalars.
 fn pairs<P: Clone>(p: P) -> Vec<Sample<P>> {
-    let shapes: [(&[usize], &[usize]); 4] = [(&[2, 3], &[2, 3]), (&[2, 3], &[3]), (&[2, 1], &[1, 3]), (&[], &[2])];
+    let shapes: [(&[usize], &[usize]); 5] =
+        [(&[2, 3], &[2, 3]), (&[2, 3], &[3]), (&[2, 1], &[1, 3]), (&[], &[2]), (&[], &[])];
     shapes.iter().map(|(a, b)| (p.clone(), vec![wave(a, 0.0), positive(b, 0.4)])).collect()
 }
 
@@ -148,8 +155,8 @@ primitives! {
     Minimum(Minimum): pairs(Minimum);
     Compare(Compare): [Compare::Greater, Compare::GreaterEqual, Compare::Equal, Compare::NotEqual].into_iter().flat_map(pairs).collect();
     Where(Where): vec![
-        (Where, vec![mask(&[2, 3]), wave(&[2, 3], 0.0), wave(&[3], 0.5)]),
-        (Where, vec![mask(&[3]), wave(&[], 0.0), wave(&[2, 1], 0.5)]),
+        (Where, vec![wave(&[2, 3], 2.0), wave(&[2, 3], 0.0), wave(&[3], 0.5)]),
+        (Where, vec![wave(&[3], 2.0), wave(&[], 0.0), wave(&[2, 1], 0.5)]),
     ];
     // Products.
     MatMul(MatMul): {

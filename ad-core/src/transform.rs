@@ -22,12 +22,18 @@ pub fn record<X: Tree + ?Sized>(
     f: impl FnOnce(&Vars<X>) -> Var<X::Leaf>,
     x: &X,
 ) -> (X::Leaf, Option<NodeId>, Recording<X::Leaf>) {
+    record_leaves(f, x, x.leaves().into_iter().cloned().collect())
+}
+
+/// As [`record`], with the structure of `x` but at other leaves.
+pub(crate) fn record_leaves<X: Tree + ?Sized>(
+    f: impl FnOnce(&Vars<X>) -> Var<X::Leaf>,
+    x: &X,
+    leaves: Vec<X::Leaf>,
+) -> (X::Leaf, Option<NodeId>, Recording<X::Leaf>) {
     let tape = Tape::new();
-    let leaves = x.leaves().into_iter().map(|leaf| tape.leaf(leaf.clone())).collect();
-    let y = f(&x.rebuild(leaves));
-    let (value, node) = (y.value().clone(), y.node());
-    drop(y);
-    (value, node, tape.finish())
+    let y = f(&x.rebuild(leaves.into_iter().map(|leaf| tape.leaf(leaf)).collect()));
+    (y.value().clone(), y.node(), tape.finish())
 }
 
 /// The adjoints of the leaves for a seed at `node`, zeros where nothing depends on them.

@@ -258,7 +258,7 @@ impl Primitive for Compare {
     recorded_as!(Compare);
 }
 
-/// x₁ where x₀ ≠ 0, else x₂, all broadcast together; the condition x₀ has no derivative.
+/// x₁ where x₀ > 0, else x₂, all broadcast together; the condition x₀, such as a comparison's 1 or 0, has no derivative.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Where;
 
@@ -275,7 +275,7 @@ impl Primitive for Where {
         let shape = x[0].zip("where", &branches, |c, _| c);
         let [c, a, b] = [x[0], x[1], x[2]].map(|t| t.broadcast_to(shape.shape()));
         let zero = T::default();
-        Tensor::from_fn(shape.shape(), |i| if c.data()[i] != zero { a.data()[i] } else { b.data()[i] })
+        Tensor::from_fn(shape.shape(), |i| if c.data()[i] > zero { a.data()[i] } else { b.data()[i] })
     }
 
     fn jvp<A: Array>(&self, x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {

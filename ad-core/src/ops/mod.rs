@@ -151,7 +151,7 @@ pub trait Ops: Array {
         other.greater_equal(self)
     }
 
-    /// `a` where self ≠ 0, else `b`; self is a condition and has no derivative.
+    /// `a` where self > 0, else `b`; self is a condition, such as a comparison's 1 or 0, and has no derivative.
     #[track_caller]
     fn select(&self, a: &Self, b: &Self) -> Self {
         Self::apply(Where, &[self, a, b])

@@ -1,0 +1,219 @@
+//! Checking a primitive, at every composition of types that gives second derivatives.
+
+use super::compare::{Comparison, Mismatch, Report};
+use super::difference::derivative;
+use super::function::moved;
+use super::{Check, direction, filled, flat, inner};
+use crate::array::{Array, At};
+use crate::dual::Dual;
+use crate::operator::HessianOperator;
+use crate::ops::Ops;
+use crate::primitive::{Cotangents, Primitive, general_vjp_tangent};
+use crate::tape::Var;
+use crate::tensor::Tensor;
+use crate::transform::grad;
+
+/// The type that primitives are checked on.
+type T = Tensor<f64>;
+
+/// A scalar function of a primitive's output, curved so that the adjoint of the output moves too: Σ c y + ½ Σ d y².
+fn readout<P: Primitive, A: Array>(p: &P, x: &[A]) -> A {
+    let y = A::apply(p.clone(), &x.iter().collect::<Vec<_>>());
+    let weights = |phase: f64| {
+        let n = crate::shape::count(y.shape());
+        A::constant(&Tensor::from_vec(y.shape(), direction(n, phase)))
+    };
+    let (c, d) = (weights(5.0), weights(6.0));
+    let squares = (y.clone() * &y * d).sum_all().scale(0.5);
+    (y * c).sum_all() + squares
+}
+
+impl Check {
+    /// Checks a primitive on inputs, through a curved scalar function of its output: the gradient against differences of
+    /// the value and against forward mode; then the Hessian–vector product in every way there is, against a difference of
+    /// the gradient:
+    ///
+    /// - `Var<Dual<Tensor>>` (forward over reverse), `Dual<Var<Tensor>>` (reverse over forward), `Var<Var<Tensor>>`
+    ///   (reverse over reverse) and `Dual<Dual<Tensor>>` (forward over forward);
+    /// - the sweeps on a recorded tape, `adjoint_tangents` and `curvature`;
+    ///
+    /// and the fused rules on tensors against the generic ones, the Hessian's symmetry, and plain floats against rank-0
+    /// tensors.
+    ///
+    /// # Errors
+    /// The first disagreement, at its worst entry.
+    pub fn primitive<P: Primitive>(&self, p: &P, inputs: &[Tensor<f64>]) -> Result<Report, Mismatch> {
+        let names: Vec<(String, usize)> =
+            inputs.iter().enumerate().map(|(i, t)| (format!("input {i}"), t.len())).collect();
+        let mut compare = Comparison { tolerance: self.tolerance, leaves: &names, report: Report::default() };
+        let gradient = self.first_order(p, inputs, &mut compare)?;
+        self.second_order(p, inputs, &gradient, &mut compare)?;
+        fused_rules(p, inputs, &mut compare)?;
+        if inputs.iter().all(|t| t.rank() == 0) {
+            plain_floats(p, inputs, &gradient, &mut compare)?;
+        }
+        Ok(compare.report)
+    }
+
+    /// Compares first derivatives and returns the gradient.
+    fn first_order<P: Primitive>(
+        &self,
+        p: &P,
+        inputs: &[T],
+        compare: &mut Comparison<'_>,
+    ) -> Result<Vec<f64>, Mismatch> {
+        let x = flat(inputs);
+        let gradient = gradient_at(p, inputs, &x);
+        let along =
+            |v: &[f64]| derivative(self.step, |h| vec![readout(p, &filled(inputs, &moved(&x, h, v))).item()])[0];
+        if self.differences {
+            let differences: Vec<f64> = units(x.len()).map(|e| along(&e)).collect();
+            compare.agree("the gradient by Var", &gradient, "differences of the value", &differences)?;
+        }
+        let forward: Vec<f64> = units(x.len()).map(|e| scalar(&readout(p, &duals(inputs, &e)).tangent)).collect();
+        compare.agree("the gradient by Dual", &forward, "the gradient by Var", &gradient)?;
+        Ok(gradient)
+    }
+
+    /// Compares Hessian–vector products.
+    fn second_order<P: Primitive>(
+        &self,
+        p: &P,
+        inputs: &[T],
+        gradient: &[f64],
+        compare: &mut Comparison<'_>,
+    ) -> Result<(), Mismatch> {
+        let x = flat(inputs);
+        let (u, v) = (direction(x.len(), 0.0), direction(x.len(), 1.0));
+        let operator = HessianOperator::new(|x| readout(p, x), inputs);
+        let product = |v: &[f64]| flat(&operator.hvp(&filled(inputs, v)));
+        let hv = product(&v);
+        let (against, expected) = if self.differences {
+            let difference = derivative(self.step, |h| gradient_at(p, inputs, &moved(&x, h, &v)));
+            ("a difference of the gradient", difference)
+        } else {
+            ("Hv by adjoint_tangents", hv.clone())
+        };
+        compare.agree("Hv by adjoint_tangents", &hv, against, &expected)?;
+        compare.agree("Hv by Var<Dual>", &forward_over_reverse(p, inputs, &v), against, &expected)?;
+        compare.agree("Hv by Dual<Var>", &reverse_over_forward(p, inputs, &v), against, &expected)?;
+        compare.agree("Hv by Var<Var>", &reverse_over_reverse(p, inputs, &v), against, &expected)?;
+        compare.agree("Hv by Dual<Dual>", &forward_over_forward(p, inputs, &v), against, &expected)?;
+
+        let c = operator.curvature(&filled(inputs, &v));
+        compare.agree("vᵀHv by curvature", &[c.total], "v · Hv", &[inner(&v, &expected)])?;
+        compare.agree("df·v by curvature", &[c.slope], "gradient · v", &[inner(gradient, &v)])?;
+        compare.agree("u · Hv", &[inner(&u, &hv)], "v · Hu", &[inner(&v, &product(&u))])
+    }
+}
+
+/// The gradient of the readout at elements `x`.
+fn gradient_at<P: Primitive>(p: &P, inputs: &[T], x: &[f64]) -> Vec<f64> {
+    flat(&grad(|x| readout(p, x), &filled(inputs, x)))
+}
+
+fn units(n: usize) -> impl Iterator<Item = Vec<f64>> {
+    (0..n).map(move |i| (0..n).map(|j| f64::from(u8::from(i == j))).collect())
+}
+
+/// The inputs moving along `v`.
+fn duals(inputs: &[T], v: &[f64]) -> Vec<Dual<T>> {
+    inputs.iter().zip(filled(inputs, v)).map(|(x, v)| Dual::new(x.clone(), v)).collect()
+}
+
+fn scalar(t: &Option<T>) -> f64 {
+    t.as_ref().map_or(0.0, Tensor::item)
+}
+
+/// The gradient on dual numbers; its tangent.
+fn forward_over_reverse<P: Primitive>(p: &P, inputs: &[T], v: &[f64]) -> Vec<f64> {
+    let gradient = grad(|x| readout(p, x), &duals(inputs, v));
+    flat(&gradient.iter().map(Dual::tangent_or_zero).collect::<Vec<_>>())
+}
+
+/// The gradient of the derivative along `v`.
+fn reverse_over_forward<P: Primitive>(p: &P, inputs: &[T], v: &[f64]) -> Vec<f64> {
+    let v = filled(inputs, v);
+    let slope = |x: &Vec<Var<T>>| {
+        let duals: Vec<_> = x.iter().zip(&v).map(|(x, v)| Dual::new(x.clone(), Var::fixed(v.clone()))).collect();
+        readout(p, &duals).tangent_or_zero()
+    };
+    flat(&grad(slope, inputs))
+}
+
+/// The gradient of gradient · v.
+fn reverse_over_reverse<P: Primitive>(p: &P, inputs: &[T], v: &[f64]) -> Vec<f64> {
+    let v = filled(inputs, v);
+    let slope = |x: &Vec<Var<T>>| {
+        let gradient = grad(|y| readout(p, y), x);
+        let terms = gradient.iter().zip(&v).map(|(g, v)| (Var::fixed(v.clone()) * g).sum_all());
+        terms.reduce(|a, b| a + b).unwrap_or_else(|| Var::fixed(Tensor::scalar(0.0)))
+    };
+    flat(&grad(slope, inputs))
+}
+
+/// eᵢᵀHv for each element i, two tangents at once.
+fn forward_over_forward<P: Primitive>(p: &P, inputs: &[T], v: &[f64]) -> Vec<f64> {
+    let mixed = |e: Vec<f64>| {
+        let outer = filled(inputs, &e).into_iter().map(Dual::fixed);
+        let x: Vec<_> = duals(inputs, v).into_iter().zip(outer).map(|(x, e)| Dual::new(x, e)).collect();
+        readout(p, &x).tangent.map_or(0.0, |t| scalar(&t.tangent))
+    };
+    units(flat(inputs).len()).map(mixed).collect()
+}
+
+/// The fused rules on tensors against the generic ones.
+fn fused_rules<P: Primitive>(p: &P, inputs: &[T], compare: &mut Comparison<'_>) -> Result<(), Mismatch> {
+    let x: Vec<&T> = inputs.iter().collect();
+    let y = p.eval(&x);
+    let n = flat(inputs).len();
+    let moving = filled(inputs, &direction(n, 1.0));
+    let ybar = Tensor::from_vec(y.shape(), direction(y.len(), 7.0));
+    let dx: Vec<Option<&T>> = moving.iter().map(Some).collect();
+
+    let dy = p.jvp(&x, &y, &dx);
+    let elements = |t: &Option<T>| t.as_ref().map_or_else(|| vec![0.0; y.len()], |t| t.data().to_vec());
+    compare.agree("the fused JVP", &elements(&p.jvp_fused(&x, &y, &dx)), "the JVP", &elements(&dy))?;
+
+    let vjp = collected(inputs, |out| p.vjp(&x, &y, &ybar, out));
+    compare.agree("the fused VJP", &collected(inputs, |out| p.vjp_fused(&x, &y, &ybar, out)), "the VJP", &vjp)?;
+
+    let at = At { x: &x, y: &y, dy: dy.as_ref(), ybar: &ybar };
+    let curved = collected(inputs, |out| general_vjp_tangent(p, &at, &dx, out));
+    let fused = collected(inputs, |out| p.vjp_curved_fused(&at, &dx, out));
+    compare.agree("the fused curved VJP", &fused, "the derivative of the VJP", &curved)?;
+    match p.contracted_fused(&at, &dx) {
+        None => Ok(()),
+        Some(found) => {
+            let expected = inner(&curved, &flat(&moving));
+            compare.agree("the fused contraction", &[found], "the derivative of the VJP, contracted", &[expected])
+        }
+    }
+}
+
+/// What a VJP adds to the cotangents of all inputs, zeros written out.
+fn collected(inputs: &[T], vjp: impl FnOnce(&mut Cotangents<'_, T>)) -> Vec<f64> {
+    let mut slots: Vec<Option<T>> = vec![None; inputs.len()];
+    let index: Vec<u32> = (0..inputs.len() as u32).collect();
+    vjp(&mut Cotangents::new(&mut slots, &index, &vec![true; inputs.len()]));
+    let or_zeros = |(slot, x): (Option<T>, &T)| slot.unwrap_or_else(|| Tensor::full(x.shape(), 0.0));
+    flat(&slots.into_iter().zip(inputs).map(or_zeros).collect::<Vec<_>>())
+}
+
+/// A primitive of scalars on plain floats: value, gradient and Hessian–vector product.
+fn plain_floats<P: Primitive>(
+    p: &P,
+    inputs: &[T],
+    gradient: &[f64],
+    compare: &mut Comparison<'_>,
+) -> Result<(), Mismatch> {
+    let x: Vec<f64> = flat(inputs);
+    let y = f64::apply(p.clone(), &x.iter().collect::<Vec<_>>());
+    let on_tensors = T::apply(p.clone(), &inputs.iter().collect::<Vec<_>>());
+    compare.agree("the value on f64", &[y], "on rank-0 tensors", &[on_tensors.item()])?;
+    let operator = HessianOperator::new(|x| readout(p, x), &x);
+    compare.agree("the gradient on f64", &operator.gradient(), "on rank-0 tensors", gradient)?;
+    let v = direction(x.len(), 1.0);
+    let on_tensors = HessianOperator::new(|x| readout(p, x), inputs).hvp(&filled(inputs, &v));
+    compare.agree("Hv on f64", &operator.hvp(&v), "on rank-0 tensors", &flat(&on_tensors))
+}

@@ -1,0 +1,148 @@
+//! Deliberately wrong rules, each of which the checker must catch, naming the entry.
+
+use ad_core::check::{self, Mismatch};
+use ad_core::{Array, Cotangents, Kind, Ops, Primitive, Real, Tensor};
+
+/// What is wrong with a [`Square`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Wrong {
+    Nothing,
+    /// The JVP is 3xẋ.
+    Jvp,
+    /// The VJP of the last element is 3xȳ.
+    OneElementOfVjp,
+    /// The VJP is right, but hides that it depends on x.
+    SecondOrder,
+    /// The fused VJP differs from the VJP.
+    FusedVjp,
+    /// The fused contraction is twice what it should be.
+    FusedContraction,
+}
+
+/// x², possibly with a wrong rule.
+#[derive(Clone, Debug)]
+struct Square(Wrong);
+
+impl Primitive for Square {
+    const KIND: Kind = Kind::General;
+
+    fn name(&self) -> &'static str {
+        "square"
+    }
+
+    fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
+        Tensor::from_vec(x[0].shape(), x[0].data().iter().map(|&v| v * v).collect())
+    }
+
+    fn jvp<A: Array>(&self, x: &[&A], _y: &A, dx: &[Option<&A>]) -> Option<A> {
+        let factor = if self.0 == Wrong::Jvp { 3.0 } else { 2.0 };
+        Some(x[0].times(dx[0]?).scale(factor))
+    }
+
+    fn vjp<A: Array>(&self, x: &[&A], _y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
+        out.add(0, || {
+            let slope = match self.0 {
+                Wrong::SecondOrder => x[0].stop_gradient().scale(2.0),
+                Wrong::OneElementOfVjp => {
+                    let n = x[0].shape()[0];
+                    x[0].times(&A::constant(&Tensor::from_fn(&[n], |i| if i + 1 == n { 3.0 } else { 2.0 })))
+                }
+                _ => x[0].scale(2.0),
+            };
+            slope * ybar
+        });
+    }
+
+    fn vjp_fused<T: Real>(
+        &self,
+        x: &[&Tensor<T>],
+        y: &Tensor<T>,
+        ybar: &Tensor<T>,
+        out: &mut Cotangents<'_, Tensor<T>>,
+    ) {
+        if self.0 == Wrong::FusedVjp { out.add(0, || x[0].times(ybar)) } else { self.vjp(x, y, ybar, out) }
+    }
+
+    fn contracted_fused<T: Real>(&self, at: &ad_core::At<'_, Tensor<T>>, dx: &[Option<&Tensor<T>>]) -> Option<f64> {
+        let factor = if self.0 == Wrong::FusedContraction { 4.0 } else { 2.0 };
+        let terms = at.ybar.data().iter().zip(dx[0]?.data());
+        Some(factor * terms.map(|(y, d)| y.to_f64() * d.to_f64() * d.to_f64()).sum::<f64>())
+    }
+}
+
+/// x y, claiming to be linear.
+#[derive(Clone, Debug)]
+struct NotLinear;
+
+impl Primitive for NotLinear {
+    const KIND: Kind = Kind::Linear;
+
+    fn name(&self) -> &'static str {
+        "not_linear"
+    }
+
+    fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
+        x[0].times(x[1])
+    }
+
+    fn jvp<A: Array>(&self, x: &[&A], _y: &A, dx: &[Option<&A>]) -> Option<A> {
+        let (a, b) = (dx[0].map(|d| d.times(x[1])), dx[1].map(|d| d.times(x[0])));
+        match (a, b) {
+            (Some(a), Some(b)) => Some(a + b),
+            (a, b) => a.or(b),
+        }
+    }
+
+    fn vjp<A: Array>(&self, x: &[&A], _y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
+        out.add(0, || x[1].times(ybar));
+        out.add(1, || x[0].times(ybar));
+    }
+}
+
+fn checked(wrong: Wrong) -> Result<check::Report, Mismatch> {
+    check::primitive(&Square(wrong), &[Tensor::from_vec(&[3], vec![0.5, -1.0, 2.0])])
+}
+
+#[test]
+fn the_right_rule_passes() {
+    checked(Wrong::Nothing).expect("nothing is wrong");
+}
+
+#[test]
+fn a_wrong_jvp_is_caught() {
+    assert_eq!(checked(Wrong::Jvp).unwrap_err().way, "the gradient by Dual");
+}
+
+#[test]
+fn one_wrong_element_of_a_vjp_is_caught_and_named() {
+    let mismatch = checked(Wrong::OneElementOfVjp).unwrap_err();
+    assert_eq!((mismatch.way, mismatch.entry.as_str()), ("the gradient by Var", "input 0, element 2"));
+    let message = mismatch.to_string();
+    assert!(message.starts_with("input 0, element 2: the gradient by Var gives "), "{message}");
+}
+
+#[test]
+fn a_wrong_second_order_is_caught_though_the_first_is_right() {
+    assert_eq!(checked(Wrong::SecondOrder).unwrap_err().way, "Hv by adjoint_tangents");
+}
+
+#[test]
+fn fused_rules_that_differ_are_caught() {
+    assert!(checked(Wrong::FusedVjp).is_err());
+    assert_eq!(checked(Wrong::FusedContraction).unwrap_err().way, "vᵀHv by curvature");
+}
+
+#[test]
+fn a_false_claim_of_linearity_is_caught() {
+    let x = Tensor::from_vec(&[2], vec![0.5, -1.0]);
+    let mismatch = check::primitive(&NotLinear, &[x.clone(), x]).unwrap_err();
+    assert_eq!(mismatch.way, "Hv by adjoint_tangents");
+}
+
+#[test]
+fn a_function_s_worst_leaf_is_named() {
+    let theta = ad_core::Params::new([("w", Tensor::scalar(0.4)), ("b", Tensor::scalar(1.3))]);
+    let wrong = check::function(|p| p.get("w").powi(2) * p.get("b").exp().stop_gradient(), &theta).unwrap_err();
+    assert_eq!(wrong.entry, "b, element 0");
+    check::function(|p| p.get("w").powi(2) * p.get("b").exp(), &theta).expect("nothing is wrong");
+}
