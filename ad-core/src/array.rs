@@ -136,9 +136,9 @@ pub struct At<'a, A> {
 /// it is inlined.
 #[inline(always)]
 pub(crate) fn with_parts<'a, X, Y: Copy, R>(x: &[&'a X], part: impl Fn(&'a X) -> Y, run: impl FnOnce(&[Y]) -> R) -> R {
-    match x {
-        &[a] => run(&[part(a)]),
-        &[a, b] => run(&[part(a), part(b)]),
+    match *x {
+        [a] => run(&[part(a)]),
+        [a, b] => run(&[part(a), part(b)]),
         _ => run(&x.iter().map(|x| part(x)).collect::<SmallVec<[Y; 3]>>()),
     }
 }
