@@ -36,15 +36,14 @@ impl<T: Real> Session<T> {
     /// If the data cannot be read, do not fit the loss, or have fewer rows than a mini-batch.
     pub fn open(data: &DataArgs, model: &ModelArgs, rule: Rule, epochs: usize) -> Result<Self, CommandError> {
         let key = Key::new(data.seed);
-        let loss: Loss = serde_json::to_value(model.loss).unwrap().as_str().unwrap().parse().unwrap();
-        let act: nn::Activation = serde_json::to_value(model.act).unwrap().as_str().unwrap().parse().unwrap();
-        let (train, test) = parts(data, &loss, key)?;
+        let (train, test) = parts(data, &model.loss, key)?;
         let sizes: Vec<usize> =
             [train.features()].into_iter().chain(model.hidden.iter().copied()).chain([train.outputs()]).collect();
-        let net = Mlp::new(&sizes, act);
+        let net = Mlp::new(&sizes, model.act);
         let theta: Params<Tensor<T>> = net.init(key.named("init"));
         let direction = Sgd::new().weight_decay(model.weight_decay);
-        let stepper = Stepper::new(Box::new(net), theta, loss, Box::new(direction), boxed(rule)).measuring_decrease();
+        let stepper = Stepper::new(Box::new(net), theta, model.loss.clone(), Box::new(direction), boxed(rule))
+            .measuring_decrease();
         let (name, rows) = (train.name().to_owned(), [train.rows(), test.rows()]);
         let trainer = Trainer::new(stepper, train, &test, data.batch, epochs as u64, key.named("batches"))?;
         Ok(Session { trainer, data: name, sizes, rows })

@@ -1,5 +1,6 @@
 //! Losses: scalar functions of the network's output and the targets.
 
+use std::fmt;
 use std::str::FromStr;
 
 use ad_core::ops::CrossEntropy;
@@ -80,6 +81,18 @@ impl Loss {
     pub const NAMES: [&str; 5] = ["nsq", "mse", "ce", "bce", "huber"];
 }
 
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Loss::NormSquared => "nsq",
+            Loss::Mse => "mse",
+            Loss::CrossEntropy { .. } => "ce",
+            Loss::BinaryCrossEntropy => "bce",
+            Loss::Huber { .. } => "huber",
+        })
+    }
+}
+
 impl FromStr for Loss {
     type Err = UnknownLoss;
 
@@ -136,6 +149,15 @@ mod tests {
         let y = Targets::Values(Tensor::from_vec(&[1, 1], vec![0.0]));
         let slope = |z: f64| grad(|z| loss.apply(z, &y), &Tensor::from_vec(&[1, 1], vec![z])).item();
         assert_eq!((slope(3.0), slope(-3.0), slope(0.25)), (0.5, -0.5, 0.25));
+    }
+
+    #[test]
+    fn names_round_trip() {
+        for name in Loss::NAMES {
+            assert_eq!(name.parse::<Loss>().unwrap().to_string(), name);
+        }
+        let message = "hinge".parse::<Loss>().unwrap_err().to_string();
+        assert_eq!(message, "unknown loss \"hinge\": expected one of nsq, mse, ce, bce, huber");
     }
 
     #[test]

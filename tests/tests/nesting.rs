@@ -96,7 +96,7 @@ fn third_derivatives_come_from_nesting_once_more() {
 
     // Two tangents carried through a reverse sweep, contracted with v.
     let base = Dual::new(one, Dual::fixed(v.clone()));
-    let gradient = grad(|x| quartic(x), &base);
+    let gradient = grad(quartic, &base);
     let contracted: f64 =
         gradient.tangent.unwrap().tangent.unwrap().data().iter().zip(v.data()).map(|(g, v)| g * v).sum();
     assert_relative_eq!(contracted, want, max_relative = 1e-13);
@@ -105,7 +105,7 @@ fn third_derivatives_come_from_nesting_once_more() {
     let (_, along) = jvp(
         |x: &Dual<Tensor<f64>>| {
             let v = Dual::fixed(v.clone());
-            (hvp(|y| quartic(y), x, &v).2 * &v).sum_all()
+            (hvp(quartic, x, &v).2 * &v).sum_all()
         },
         &x,
         &v,

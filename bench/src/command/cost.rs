@@ -3,11 +3,16 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::CommandError;
-use super::flags::MachineArgs;
+use super::flags::{Dtype, MachineArgs};
 use super::values::positive_count;
+use crate::measure::{Checked, Measured, measure};
 use crate::reference::{Case, Spec, draw::draw, load::load};
+use crate::report::print::print;
+use crate::report::table::Table;
+use crate::session::in_pool;
 
 /// The help text of the command.
 pub(super) const ABOUT: &str = "\
@@ -61,6 +66,71 @@ impl CostArgs {
 /// # Errors
 /// If the model or its file cannot be understood, or standard output cannot be written.
 pub fn run(args: CostArgs) -> Result<(), CommandError> {
-    args.case()?;
-    Err(CommandError::Other("cost: not available in this build".into()))
+    let (spec, case) = args.case()?;
+    let (measured, threads) = in_pool(args.machine.threads, || {
+        let measured = match args.machine.dtype {
+            Dtype::F32 => measure::<f32>(&spec, &case, args.repeats),
+            Dtype::F64 => measure::<f64>(&spec, &case, args.repeats),
+        };
+        Ok((measured, rayon::current_num_threads()))
+    })?;
+    let report = Report {
+        program: "parabola",
+        version: env!("CARGO_PKG_VERSION"),
+        model: &args.model,
+        params: spec.parameters(),
+        threads,
+        dtype: args.machine.dtype,
+        measured,
+    };
+    let text = if args.json {
+        serde_json::to_string(&report).map_err(|e| CommandError::Other(e.into()))? + "\n"
+    } else {
+        report.table()
+    };
+    print(&text).map_err(CommandError::Output)
+}
+
+/// What the command prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    program: &'static str,
+    version: &'static str,
+    model: &'a str,
+    params: usize,
+    threads: usize,
+    dtype: Dtype,
+    #[serde(flatten)]
+    measured: Measured,
+}
+
+impl Report<'_> {
+    fn table(&self) -> String {
+        let Measured { check, check_b, ms } = &self.measured;
+        let plural = if self.threads == 1 { "" } else { "s" };
+        let dtype = if self.dtype == Dtype::F32 { "f32" } else { "f64" };
+        let mut times = Table::with_header(["", "ms", "gradients"]);
+        for (what, time) in [
+            ("loss", ms.value),
+            ("gradient", ms.grad),
+            ("gradient and Hv", ms.hvp),
+            ("gradient, exact num and den", ms.gen_exact),
+            ("gradient and two more losses (approximate GeN)", ms.gen_approx),
+        ] {
+            times.row([what.to_owned(), format!("{time:.4}"), format!("{:.2}", time / ms.grad)]);
+        }
+        let mut checks = Table::with_header(["", "set A", "set B"]);
+        for (what, of) in [
+            ("loss", (|c: &Checked| c.loss) as fn(&Checked) -> f64),
+            ("num = df·g", |c| c.num),
+            ("den = d²f(g, g)", |c| c.den),
+            ("Gauss–Newton part of den", |c| c.gn),
+        ] {
+            checks.row([what.to_owned(), format!("{:.9e}", of(check)), format!("{:.9e}", of(check_b))]);
+        }
+        format!(
+            "{}: {} parameters, {dtype}, {} thread{plural}\n\n{times}\nWith g the gradient, on the two sets that calls alternate between:\n{checks}",
+            self.model, self.params, self.threads,
+        )
+    }
 }

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use serde::Serialize;
+use nn::{Activation, Loss};
+use serde::{Serialize, Serializer};
 
 use super::CommandError;
 use super::values::{coefficient, non_negative, positive, positive_count, proper_share};
-use crate::reference::{Activation, Loss};
 use crate::report::run_folder::Existing;
 
 /// The floating-point type of a computation.
@@ -48,15 +48,24 @@ pub struct ModelArgs {
     /// Sizes of the hidden layers, first to last, separated by commas
     #[arg(long, value_name = "SIZES", value_delimiter = ',', default_value = "128,128", value_parser = positive_count)]
     pub hidden: Vec<usize>,
-    /// The activation of the hidden layers
+    /// The activation of the hidden layers: identity, relu, leaky_relu, elu, tanh, sigmoid, softplus, gelu, gelu_tanh or
+    /// silu
     #[arg(long, value_name = "NAME", default_value = "tanh")]
+    #[serde(serialize_with = "by_name")]
     pub act: Activation,
-    /// The loss that training minimises
+    /// The loss that training minimises: ce (cross-entropy of classes), mse, nsq (half the squared norm), bce (binary
+    /// cross-entropy) or huber
     #[arg(long, value_name = "NAME", default_value = "ce")]
+    #[serde(serialize_with = "by_name")]
     pub loss: Loss,
     /// The penalty (LAMBDA/2)·‖θ‖², whose gradient is added to the direction
     #[arg(long, value_name = "LAMBDA", default_value = "0", value_parser = non_negative)]
     pub weight_decay: f64,
+}
+
+/// Saves a value by the name that its flag takes.
+fn by_name<S: Serializer>(value: &impl ToString, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&value.to_string())
 }
 
 /// Names of the learning-rate rules.

@@ -81,7 +81,7 @@ fn train<T: Real>(args: &TrainArgs) -> Result<(), CommandError> {
         "training {} ({} parameters, {}) on {} rows of {data}, testing on {}: {}",
         sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("→"),
         trainer.stepper().theta().arrays().iter().map(Tensor::len).sum::<usize>(),
-        format!("{:?}", args.model.act),
+        args.model.act,
         rows[0],
         rows[1],
         rule.title(),

@@ -5,28 +5,18 @@ pub mod load;
 pub mod spec;
 pub mod suggest;
 
-use ad_core::Tensor;
+use ad_core::{Params, Tensor};
+use nn::data::Batch;
 
-pub use spec::{Activation, Loss, Spec};
-
-/// The target of a batch.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Target {
-    /// One class a row, below the size of the output: for cross-entropy.
-    Labels(Vec<u32>),
-    /// One vector a row, (batch, outputs): for the squared losses.
-    Values(Tensor<f64>),
-}
+pub use spec::Spec;
 
 /// Parameters and one batch of a reference model, in `f64` but drawn and stored as `f32`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Case {
     /// `layers.i.weight` of shape (out, in) and `layers.i.bias` of shape (out), layer by layer.
-    pub parameters: Vec<(String, Tensor<f64>)>,
-    /// The inputs, (batch, inputs).
-    pub x: Tensor<f64>,
-    /// The targets.
-    pub y: Target,
+    pub theta: Params<Tensor<f64>>,
+    /// Inputs (batch, inputs), and labels for cross-entropy or values (batch, outputs) for the squared losses.
+    pub batch: Batch<f64>,
 }
 
 impl Case {
@@ -34,53 +24,53 @@ impl Case {
     /// `x` in reverse order, the same targets.
     pub fn set_b(&self) -> Case {
         let scaled = |t: &Tensor<f64>| Tensor::from_vec(t.shape(), t.data().iter().map(|p| 0.98 * p).collect());
-        let rows = self.x.data().chunks_exact(self.x.shape()[1]).rev().flatten().copied().collect();
-        Case {
-            parameters: self.parameters.iter().map(|(name, p)| (name.clone(), scaled(p))).collect(),
-            x: Tensor::from_vec(self.x.shape(), rows),
-            y: self.y.clone(),
-        }
+        let Batch { inputs, targets } = &self.batch;
+        let rows = inputs.data().chunks_exact(inputs.shape()[1]).rev().flatten().copied().collect();
+        let inputs = Tensor::from_vec(inputs.shape(), rows);
+        Case { theta: self.theta.map(scaled), batch: Batch { inputs, targets: targets.clone() } }
     }
 
     /// The probe direction of Hessian-vector products: vᵢ = sin(i + 1), i counted through all parameters in order.
-    pub fn probe_direction(&self) -> Vec<Tensor<f64>> {
+    pub fn probe_direction(&self) -> Params<Tensor<f64>> {
         let mut i = 0;
         let mut next = |_| {
             i += 1;
             libm::sin(f64::from(i))
         };
-        self.parameters.iter().map(|(_, p)| Tensor::from_fn(p.shape(), &mut next)).collect()
+        self.theta.map(|p| Tensor::from_fn(p.shape(), &mut next))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use nn::data::Targets;
+
     use super::*;
 
     fn case() -> Case {
-        Case {
-            parameters: vec![
-                ("layers.0.weight".into(), Tensor::from_vec(&[1, 2], vec![1.0, -2.0])),
-                ("layers.0.bias".into(), Tensor::from_vec(&[1], vec![0.5])),
-            ],
-            x: Tensor::from_vec(&[3, 2], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
-            y: Target::Labels(vec![0, 0, 0]),
-        }
+        let theta = [
+            ("layers.0.weight", Tensor::from_vec(&[1, 2], vec![1.0, -2.0])),
+            ("layers.0.bias", Tensor::from_vec(&[1], vec![0.5])),
+        ];
+        let inputs = Tensor::from_vec(&[3, 2], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let targets = Targets::Classes { labels: vec![0, 0, 0], classes: 1 };
+        Case { theta: Params::new(theta), batch: Batch { inputs, targets } }
     }
 
     #[test]
     fn set_b_scales_parameters_and_reverses_rows() {
         let b = case().set_b();
-        assert_eq!(b.parameters[0].1.data(), [0.98, -1.96]);
-        assert_eq!(b.x.data(), [5.0, 6.0, 3.0, 4.0, 1.0, 2.0]);
-        assert_eq!(b.y, case().y);
+        assert_eq!(b.theta.get("layers.0.weight").data(), [0.98, -1.96]);
+        assert_eq!(b.batch.inputs.data(), [5.0, 6.0, 3.0, 4.0, 1.0, 2.0]);
+        assert_eq!(b.batch.targets, case().batch.targets);
     }
 
     #[test]
     fn the_probe_counts_through_all_parameters() {
         let v = case().probe_direction();
-        assert_eq!((v[0].shape(), v[1].shape()), (&[1, 2][..], &[1][..]));
-        for (value, i) in v[0].data().iter().chain(v[1].data()).zip(1..) {
+        let elements: Vec<f64> = v.arrays().iter().flat_map(|t| t.data().to_vec()).collect();
+        assert_eq!(elements.len(), 3);
+        for (value, i) in elements.iter().zip(1..) {
             assert!((value - f64::from(i).sin()).abs() < 1e-15);
         }
     }

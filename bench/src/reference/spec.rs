@@ -1,43 +1,12 @@
 //! What a reference model is: read from its name or from a JSON object.
 
-use clap::ValueEnum;
-use serde::Serialize;
+use nn::{Activation, Loss};
 use serde_json::{Map, Value};
 
 use super::suggest::hint;
 
-/// An activation function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Activation {
-    /// tanh z
-    Tanh,
-    /// max(z, 0)
-    Relu,
-    /// The Gaussian error linear unit, in its tanh form
-    Gelu,
-    /// 1/(1 + e⁻ᶻ)
-    Sigmoid,
-    /// log(1 + eᶻ)
-    Softplus,
-    /// z/(1 + e⁻ᶻ)
-    Silu,
-}
-
-/// A loss, as a function of the network's output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Loss {
-    /// Half the squared distance, averaged over the M rows: (1/2M) Σ‖ŷ − y‖²
-    Nsq,
-    /// The squared error, averaged over every element
-    Mse,
-    /// Softmax cross-entropy with class labels, averaged over the rows
-    Ce,
-}
-
 /// A multilayer perceptron with one batch.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
     /// The name, where it was given by one.
     pub name: Option<String>,
@@ -112,6 +81,21 @@ pub const MAX_NUMBERS: usize = 1 << 30;
 
 const KEYS: [&str; 9] = ["kind", "sizes", "batch", "act", "act_out", "loss", "seed", "scale", "timed"];
 
+/// The activations of the reference models; their GELU is the tanh form.
+const ACTIVATIONS: [(&str, Activation); 6] = [
+    ("tanh", Activation::Tanh),
+    ("relu", Activation::Relu),
+    ("gelu", Activation::GeluTanh),
+    ("sigmoid", Activation::Sigmoid),
+    ("softplus", Activation::Softplus),
+    ("silu", Activation::Silu),
+];
+
+/// The losses of the reference models.
+fn losses() -> [(&'static str, Loss); 3] {
+    [("nsq", Loss::NormSquared), ("mse", Loss::Mse), ("ce", Loss::cross_entropy())]
+}
+
 /// The named models that can be computed.
 const MODELS: [(&str, &str); 6] = [
     ("single-layer", r#"{"kind":"mlp","sizes":[784,10],"batch":128,"act":"relu","act_out":true,"loss":"nsq"}"#),
@@ -137,9 +121,10 @@ impl Spec {
     /// If there is no such model, or the object is not one: the message is one line and names the culprit.
     ///
     /// ```
-    /// use bench::reference::{Activation, Spec};
+    /// use bench::reference::Spec;
+    /// use nn::Activation;
     /// let spec = Spec::from_name_or_json(r#"{"kind":"mlp","sizes":[8,4],"batch":2,"act":"gelu","loss":"mse"}"#)?;
-    /// assert_eq!((spec.sizes, spec.act, spec.scale), (vec![8, 4], Activation::Gelu, 1.0));
+    /// assert_eq!((spec.sizes, spec.act, spec.scale), (vec![8, 4], Activation::GeluTanh, 1.0));
     /// assert_eq!(Spec::from_name_or_json("mlp-digits")?.batch, 64);
     /// # Ok::<(), bench::reference::spec::SpecError>(())
     /// ```
@@ -169,9 +154,9 @@ impl Spec {
             name: None,
             sizes: keys.sizes()?,
             batch: count("batch", keys.required("batch")?)?,
-            act: choice("act", keys.required("act")?)?,
+            act: choice("act", keys.required("act")?, &ACTIVATIONS)?,
             act_out: keys.optional("act_out", false, |v| v.as_bool(), "true or false")?,
-            loss: choice("loss", keys.required("loss")?)?,
+            loss: choice("loss", keys.required("loss")?, &losses())?,
             seed: keys.optional("seed", 0, |v| v.as_u64(), "a whole number from 0")?,
             scale: keys.optional("scale", 1.0, moderate, "a number between -1e30 and 1e30")?,
         };
@@ -268,10 +253,11 @@ fn moderate(value: &Value) -> Option<f64> {
     value.as_f64().filter(|s| s.abs() <= 1e30)
 }
 
-fn choice<E: ValueEnum>(key: &str, value: &Value) -> Result<E, SpecError> {
-    value.as_str().and_then(|s| E::from_str(s, false).ok()).ok_or_else(|| {
-        let known: Vec<_> = E::value_variants().iter().filter_map(|v| v.to_possible_value()).collect();
-        let names: Vec<_> = known.iter().map(|v| v.get_name()).collect();
+/// The value of a key that names one of a few things.
+fn choice<E: Clone>(key: &str, value: &Value, known: &[(&str, E)]) -> Result<E, SpecError> {
+    let found = value.as_str().and_then(|s| known.iter().find(|(name, _)| *name == s));
+    found.map(|(_, choice)| choice.clone()).ok_or_else(|| {
+        let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
         mismatch(key, value, &format!("one of {}", names.join(", ")))
     })
 }
