@@ -1,0 +1,71 @@
+//! One seed, one result: for every run, and for any number of threads.
+
+use std::convert::Infallible;
+
+use ad_core::Real;
+use gen_sched::{ApproximateGen, EpochReport, ExactGen, Observer, Rule, StepReport, Stepper, Trainer};
+use nn::data::{Split, Standardizer, digits};
+use nn::{Activation, Architecture, Loss, Mlp, Sgd, random::Key};
+
+#[derive(Default)]
+struct Everything {
+    steps: Vec<StepReport>,
+    epochs: Vec<EpochReport>,
+}
+
+impl Observer for Everything {
+    type Error = Infallible;
+
+    fn step(&mut self, report: &StepReport) -> Result<(), Infallible> {
+        self.steps.push(*report);
+        Ok(())
+    }
+
+    fn epoch(&mut self, report: &EpochReport) -> Result<(), Infallible> {
+        self.epochs.push(*report);
+        Ok(())
+    }
+}
+
+/// All numbers of a run of a network wide enough that its products are shared out over threads, as text: equal text means
+/// equal bits.
+fn run<T: Real>(threads: usize, seed: u64, rule: fn() -> Box<dyn Rule<T>>) -> String {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+    pool.install(|| {
+        let key = Key::new(seed);
+        let Split { train, test } = Split::stratified(&digits(), 0.2, key.named("split")).unwrap();
+        let fitted = Standardizer::fit_overall(train.inputs());
+        let (train, test) = (train.standardized(&fitted).unwrap(), test.standardized(&fitted).unwrap());
+        let net = Mlp::new(&[64, 256, 256, 10], Activation::Tanh);
+        let theta = net.init(key.named("init"));
+        let direction = Box::new(Sgd::new().weight_decay(1e-3));
+        let stepper = Stepper::new(Box::new(net), theta, Loss::cross_entropy(), direction, rule()).measuring_decrease();
+        let mut trainer = Trainer::<T>::new(stepper, train, &test, 256, 1, key.named("batches")).unwrap();
+        let mut seen = Everything::default();
+        let summary = trainer.run(&mut seen).unwrap();
+        let theta: Vec<u64> = trainer
+            .stepper()
+            .theta()
+            .arrays()
+            .iter()
+            .flat_map(|t| t.data().iter().map(|x| x.to_f64().to_bits()))
+            .collect();
+        assert_eq!(seen.steps.len(), 5);
+        format!("{:?} {:?} {summary:?} {theta:?}", seen.steps, seen.epochs)
+    })
+}
+
+fn is_deterministic<T: Real>(rule: fn() -> Box<dyn Rule<T>>) {
+    let first = run::<T>(1, 7, rule);
+    for threads in [1, 2, 4] {
+        assert!(first == run::<T>(threads, 7, rule), "{} on {threads} threads", T::NAME);
+    }
+    assert!(first != run::<T>(1, 8, rule), "another seed, another run");
+}
+
+#[test]
+fn runs_are_equal_bit_for_bit() {
+    is_deterministic::<f32>(|| Box::new(ExactGen::default()));
+    is_deterministic::<f64>(|| Box::new(ExactGen::default()));
+    is_deterministic::<f32>(|| Box::new(ApproximateGen::default()));
+}
