@@ -232,3 +232,65 @@ impl CrossEntropy {
         z.softmax(-1) * mass - target
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use approx::assert_relative_eq;
+
+    use super::*;
+    use crate::array::Base;
+    use crate::transform::grad;
+
+    const LOGITS: [[f64; 3]; 3] = [[1.0, 2.0, -0.5], [0.3, 0.2, 0.1], [-1.0, 4.0, 0.0]];
+
+    fn logits() -> Tensor<f64> {
+        Tensor::from_vec(&[3, 3], LOGITS.concat())
+    }
+
+    /// −log p of a class, by the definition.
+    fn minus_log_p(row: usize, class: usize) -> f64 {
+        let z = LOGITS[row];
+        z.iter().map(|v| v.exp()).sum::<f64>().ln() - z[class]
+    }
+
+    fn value(loss: &CrossEntropy) -> f64 {
+        f64::from_tensor(Tensor::apply(loss.clone(), &[&logits()]))
+    }
+
+    #[test]
+    fn the_mean_is_over_the_rows_that_count() {
+        let plain = CrossEntropy::new(&[1, 0, 2]);
+        let want = (minus_log_p(0, 1) + minus_log_p(1, 0) + minus_log_p(2, 2)) / 3.0;
+        assert_relative_eq!(value(&plain), want, max_relative = 1e-14);
+        let ignoring = CrossEntropy::new(&[1, 99, 2]).ignore_index(99);
+        assert_relative_eq!(value(&ignoring), (minus_log_p(0, 1) + minus_log_p(2, 2)) / 2.0, max_relative = 1e-14);
+        let g = grad(|z| Array::apply(ignoring.clone(), &[z]), &logits());
+        assert_eq!(g.data()[3..6], [0.0; 3], "an ignored row has no gradient");
+        assert!(value(&CrossEntropy::new(&[9, 9, 9]).ignore_index(9)).is_nan());
+    }
+
+    #[test]
+    fn weights_and_smoothing_follow_the_formula() {
+        let w = [0.5, 2.0, 1.0];
+        let weighted = CrossEntropy::new(&[1, 0, 2]).class_weights(&w);
+        let want = (2.0 * minus_log_p(0, 1) + 0.5 * minus_log_p(1, 0) + minus_log_p(2, 2)) / 3.5;
+        assert_relative_eq!(value(&weighted), want, max_relative = 1e-14);
+        let smoothed = weighted.label_smoothing(0.3);
+        let spread: f64 = (0..3).map(|r| (0..3).map(|c| w[c] * minus_log_p(r, c)).sum::<f64>()).sum();
+        assert_relative_eq!(value(&smoothed), 0.7 * want + 0.3 / 3.0 * spread / 3.5, max_relative = 1e-14);
+    }
+
+    #[test]
+    fn huge_logits_do_not_overflow() {
+        let z = Tensor::from_vec(&[1, 2], vec![1e4, -1e4]);
+        assert_eq!(z.cross_entropy(&[0]).item(), 0.0);
+        assert_eq!(z.cross_entropy(&[1]).item(), 2e4);
+        assert_eq!(grad(|z| z.cross_entropy(&[1]), &z).data(), [1.0, -1.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "cross_entropy: label 3 of row 1 is not below 3")]
+    fn a_label_out_of_range_is_refused() {
+        value(&CrossEntropy::new(&[1, 3, 2]));
+    }
+}

@@ -227,3 +227,38 @@ impl Lanes {
         start + i * self.step
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::transform::grad;
+    use crate::{Ops, Tensor};
+
+    #[test]
+    fn sums_are_in_double_precision() {
+        // 2²⁴ + 1 is no f32: a running sum in single precision would never pass 2²⁴.
+        let x = Tensor::full(&[(1 << 24) + 64], 1f32);
+        assert_eq!(x.sum_all().item(), ((1 << 24) + 64) as f32);
+        let rows = Tensor::from_vec(&[3, 1], vec![1e8f32, 1.0, -1e8]);
+        assert_eq!(rows.sum(&[0]).data(), [1.0]);
+    }
+
+    #[test]
+    fn equal_maxima_share_the_derivative() {
+        let x = Tensor::from_vec(&[2, 3], vec![1.0, 3.0, 3.0, 2.0, 0.0, 1.0]);
+        let g = grad(|x| x.max_over(&[1]).sum_all(), &x);
+        assert_eq!(g.data(), [0.0, 0.5, 0.5, 1.0, 0.0, 0.0]);
+        assert_eq!((x.argmax(1).data(), x.argmin(1).data()), (&[1.0, 0.0][..], &[0.0, 1.0][..]));
+    }
+
+    #[test]
+    fn empty_arrays_sum_to_zero() {
+        let x = Tensor::<f64>::from_vec(&[0, 3], vec![]);
+        assert_eq!(x.sum(&[0]).data(), [0.0; 3]);
+        assert_eq!(x.sum(&[1]).shape(), [0]);
+        assert_eq!(x.sum_all().item(), 0.0);
+        assert_eq!(x.cumsum(0).shape(), [0, 3]);
+        assert_eq!(x.plus(&Tensor::full(&[3], 1.0)).shape(), [0, 3]);
+        assert_eq!(x.matmul(&Tensor::full(&[3, 2], 1.0)).shape(), [0, 2]);
+        assert_eq!(x.permute(&[1, 0]).shape(), [3, 0]);
+    }
+}

@@ -161,3 +161,41 @@ pub(crate) fn variance(pairs: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
     let mean: f64 = pairs.clone().map(|(p, v)| p * v).sum();
     pairs.map(|(p, v)| p * (v - mean) * (v - mean)).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use approx::assert_relative_eq;
+
+    use crate::transform::grad;
+    use crate::{Ops, Tensor};
+
+    const MINUS_INFINITY: f64 = f64::NEG_INFINITY;
+
+    fn row(data: &[f64]) -> Tensor<f64> {
+        Tensor::from_vec(&[data.len()], data.to_vec())
+    }
+
+    #[test]
+    fn large_numbers_do_not_overflow() {
+        let x = row(&[1000.0, 1000.0 + 2f64.ln(), -1000.0]);
+        assert_relative_eq!(x.logsumexp(0).data()[0], 1000.0 + 3f64.ln(), max_relative = 1e-15);
+        for (p, want) in x.softmax(0).data().iter().zip([1.0 / 3.0, 2.0 / 3.0, 0.0]) {
+            assert_relative_eq!(*p, want, max_relative = 1e-12);
+        }
+        assert_relative_eq!(x.log_softmax(0).data()[2], -2000.0 - 3f64.ln(), max_relative = 1e-15);
+        let single = Tensor::from_vec(&[2], vec![-200f32, -200.0]);
+        assert_relative_eq!(single.logsumexp(0).data()[0], -200.0 + 2f32.ln(), max_relative = 1e-6);
+    }
+
+    #[test]
+    fn masked_elements_have_no_share() {
+        let x = row(&[MINUS_INFINITY, 0.0, 0.0]);
+        assert_eq!(x.softmax(0).data(), [0.0, 0.5, 0.5]);
+        assert_relative_eq!(x.logsumexp(0).data()[0], 2f64.ln());
+        let g = grad(|x| x.logsumexp(0).sum_all(), &x);
+        assert_eq!(g.data()[0], 0.0);
+        assert_relative_eq!(g.data()[1], 0.5, max_relative = 1e-15);
+        // A sum of nothing is log 0.
+        assert_eq!(row(&[MINUS_INFINITY; 2]).logsumexp(0).data(), [MINUS_INFINITY]);
+    }
+}

@@ -84,3 +84,51 @@ elementwise! {
         (t + rise).offset(1.0).scale(0.5)
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use approx::assert_relative_eq;
+
+    use crate::Ops;
+    use crate::transform::grad;
+
+    #[test]
+    fn values_are_the_tabulated_ones() {
+        // Φ(1) = 0.8413447460685429, erf(1/2) = 0.5204998778130465 (Abramowitz and Stegun, tables 26.1 and 7.1).
+        assert_relative_eq!(Ops::gelu(&1.0f64), 0.841_344_746_068_542_9, max_relative = 1e-15);
+        assert_relative_eq!(Ops::erf(&0.5f64), 0.520_499_877_813_046_5, max_relative = 1e-15);
+        assert_relative_eq!(Ops::gelu(&1.0f32), 0.841_344_75, max_relative = 2e-7);
+        // The tanh form differs from the exact one by less than 5e-4 everywhere, and does differ.
+        for i in -40..=40 {
+            let x = f64::from(i) / 8.0;
+            assert!((Ops::gelu(&x) - Ops::gelu_tanh(&x)).abs() < 5e-4);
+        }
+        assert!((Ops::gelu(&2.0f64) - Ops::gelu_tanh(&2.0f64)).abs() > 1e-5);
+        assert_relative_eq!(Ops::elu(&-1.0f64, 2.0), 2.0 * ((-1f64).exp() - 1.0), max_relative = 1e-15);
+        assert_relative_eq!(Ops::silu(&2.0f64), 2.0 / (1.0 + (-2f64).exp()), max_relative = 1e-15);
+    }
+
+    #[test]
+    fn tails_are_exact_and_finite() {
+        assert_eq!((Ops::sigmoid(&800.0f64), Ops::sigmoid(&-800.0f64)), (1.0, 0.0));
+        assert_relative_eq!(Ops::sigmoid(&-40.0f64), (-40f64).exp(), max_relative = 1e-15);
+        assert_eq!((Ops::softplus(&800.0f64), Ops::softplus(&-800.0f64)), (800.0, 0.0));
+        assert_relative_eq!(Ops::softplus(&-40.0f64), (-40f64).exp(), max_relative = 1e-15);
+        assert_eq!((Ops::silu(&-800.0f64), Ops::gelu(&-800.0f64), Ops::gelu_tanh(&-800.0f64)), (0.0, 0.0, 0.0));
+        assert_eq!((Ops::sigmoid(&200.0f32), Ops::softplus(&-200.0f32)), (1.0, 0.0));
+        for x in [-800f64, 800.0] {
+            for slope in [grad(|x| x.sigmoid(), &x), grad(|x| x.softplus(), &x), grad(|x| x.silu(), &x)] {
+                assert!(slope.is_finite(), "at {x}");
+            }
+            assert!(grad(|x| x.gelu(), &x).is_finite() && grad(|x| x.gelu_tanh(), &x).is_finite());
+        }
+    }
+
+    #[test]
+    fn not_a_number_stays_one() {
+        let nan = f64::NAN;
+        for y in [nan.sigmoid(), Ops::softplus(&nan), Ops::silu(&nan), Ops::gelu(&nan), Ops::elu(&nan, 1.0)] {
+            assert!(y.is_nan());
+        }
+    }
+}

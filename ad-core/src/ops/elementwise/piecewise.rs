@@ -61,3 +61,32 @@ elementwise! {
     value |_, x| real(if x > real(0.0) { 1.0 } else { 0.0 });
     derivative |_, x, _| A::full(x.shape(), 0.0);
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Ops;
+    use crate::transform::grad;
+
+    #[test]
+    fn kinks_follow_the_documented_choice() {
+        assert_eq!(grad(|x| x.relu(), &0.0), 0.0);
+        assert_eq!(grad(|x| x.leaky_relu(0.1), &0.0), 0.1);
+        assert_eq!(grad(|x| x.abs(), &0.0), 0.0);
+        assert_eq!(grad(|x| x.elu(0.5), &0.0), 0.5);
+        let clamped = |x: f64| grad(|x| x.clamp(-1.0, 2.0), &x);
+        assert_eq!((clamped(-1.0), clamped(2.0), clamped(-1.01), clamped(2.01)), (1.0, 1.0, 0.0, 0.0));
+        let tie = grad(|x| x[0].maximum(&x[1]), &[1.0, 1.0][..]);
+        assert_eq!(tie, vec![0.5, 0.5]);
+        assert_eq!(grad(|x| x[0].minimum(&x[1]), &[1.0, 1.0][..]), vec![0.5, 0.5]);
+    }
+
+    #[test]
+    fn not_a_number_stays_one() {
+        let nan = f64::NAN;
+        for y in [Ops::relu(&nan), nan.leaky_relu(0.1), Ops::abs(&nan), nan.sign(), Ops::clamp(&nan, -1.0, 1.0)] {
+            assert!(y.is_nan());
+        }
+        assert!(Ops::maximum(&nan, &1.0).is_nan() && Ops::maximum(&1.0, &nan).is_nan());
+        assert!(Ops::minimum(&nan, &1.0).is_nan() && Ops::minimum(&1.0, &nan).is_nan());
+    }
+}
