@@ -137,7 +137,7 @@ impl<T: Real> Stepper<T> {
         let (theta, previous) = (&self.theta, self.previous.as_ref());
         let mut step = Step { index, theta, gradient: &gradient, omega: &omega, previous, line };
 
-        // num is a sum over all of g and ω; a non-finite entry may still hide in it as 0 · ∞ does not.
+        // Entry by entry: num alone can be finite where a parameter that is at rest has an infinite gradient.
         let sound = step.line.value().is_finite() && is_finite(&gradient) && is_finite(&omega);
         let mut report = if sound { decided(&mut *self.rule, &mut step) } else { refused(&step.line, index) };
         let cost = step.line.cost();

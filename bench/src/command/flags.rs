@@ -63,6 +63,14 @@ pub struct ModelArgs {
     pub weight_decay: f64,
 }
 
+/// A configuration as it is saved: the flags, and the rule with its defaults filled in.
+#[derive(Serialize)]
+pub(crate) struct Resolved<'a, A> {
+    pub(crate) rule: Rule,
+    #[serde(flatten)]
+    pub(crate) args: &'a A,
+}
+
 /// Saves a value by the name that its flag takes.
 fn by_name<S: Serializer>(value: &impl ToString, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&value.to_string())

@@ -6,7 +6,7 @@ use gen_sched::{Line, LineCurvature, Parabola};
 use serde::Serialize;
 
 use super::CommandError;
-use super::flags::{DataArgs, Dtype, MachineArgs, ModelArgs, OutputArgs, RuleArgs};
+use super::flags::{DataArgs, Dtype, MachineArgs, ModelArgs, OutputArgs, Resolved, RuleArgs};
 use super::values::{positive, two_or_more};
 use crate::report::plot;
 use crate::report::print::print;
@@ -38,8 +38,9 @@ pub struct LineArgs {
     /// The data.
     #[command(flatten)]
     pub data: DataArgs,
-    /// The learning rate of the steps before.
+    /// The learning rate of the steps before; saved with its defaults filled in.
     #[command(flatten)]
+    #[serde(skip)]
     pub rule: RuleArgs,
     /// The machine.
     #[command(flatten)]
@@ -73,7 +74,7 @@ fn line<T: Real>(args: &LineArgs) -> Result<(), CommandError> {
     let mut session = Session::<T>::open(&args.data, &args.model, rule, 1)?;
     let (place, existing) =
         args.output.place(default_path(&format!("{}-line", session.name()), rule.name(), args.data.seed));
-    let folder = RunFolder::create(&place, existing, args)?;
+    let folder = RunFolder::create(&place, existing, &Resolved { rule, args })?;
     let at_step = args.at_step as u64;
     session.trainer.advance(at_step);
     let batch = session.trainer.batch_at(at_step);

@@ -9,7 +9,7 @@ use gen_sched::{EpochReport, Evaluation, Observer, Reason, StepReport, Summary};
 use serde::Serialize;
 
 use super::CommandError;
-use super::flags::{DataArgs, Dtype, MachineArgs, ModelArgs, OutputArgs, Rule, RuleArgs};
+use super::flags::{DataArgs, Dtype, MachineArgs, ModelArgs, OutputArgs, Resolved, RuleArgs};
 use super::values::positive_count;
 use crate::report::metrics::StepRow;
 use crate::report::plot::{self, RateStep, Rates, Training, training};
@@ -92,14 +92,6 @@ fn train<T: Real>(args: &TrainArgs) -> Result<(), CommandError> {
     let table = closing_table(&summary, seconds);
     let place = watch.finish(&title, trainer.stepper().theta())?;
     print(&format!("{table}\nwrote {}\n", place.display())).map_err(CommandError::Output)
-}
-
-/// The configuration as saved: the flags, and the rule with its defaults filled in.
-#[derive(Serialize)]
-struct Resolved<'a> {
-    rule: Rule,
-    #[serde(flatten)]
-    args: &'a TrainArgs,
 }
 
 /// Follows a run: shows progress, records every step, and remembers what the figures need.

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ad_core::{Real, Tensor};
+use ad_core::{Params, Real, Tensor};
 
-use super::WeightsError;
+use super::{WeightsError, load};
+use crate::module::Architecture;
 
 /// The tensors found in the file `path`, in the order of the names and shapes that a model expects.
 ///
@@ -52,6 +53,31 @@ pub fn match_parameters<T: Real>(
         return Ok(matched);
     }
     Err(WeightsError::Mismatch { path: path.into(), report: report.join("; ") })
+}
+
+/// The parameters of a module, read from a file that holds just them.
+///
+/// ```
+/// use nn::{Activation, Architecture, Mlp, random::Key, weights};
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("net.safetensors");
+/// let net = Mlp::new(&[4, 8, 2], Activation::Relu);
+/// let theta = net.init::<f32>(Key::new(0));
+/// weights::save(&path, theta.iter())?;
+/// let again = weights::load_parameters::<f32>(&path, &net)?;
+/// assert_eq!((again.names(), again.arrays()), (theta.names(), theta.arrays()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// As of [`load`](super::load), and if a tensor is missing, unexpected, or of another shape than the module's.
+pub fn load_parameters<T: Real>(
+    path: &Path,
+    module: &(impl Architecture + ?Sized),
+) -> Result<Params<Tensor<T>>, WeightsError> {
+    let expected: Vec<_> = module.parameters().into_iter().map(|p| (p.name, p.shape)).collect();
+    let tensors = match_parameters(path, load(path)?, &expected)?;
+    Ok(Params::new(expected.into_iter().map(|(name, _)| name).zip(tensors)))
 }
 
 /// A name from a file, on one line.

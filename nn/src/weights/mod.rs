@@ -10,6 +10,6 @@ mod tests;
 mod write;
 
 pub use error::WeightsError;
-pub use fit::match_parameters;
+pub use fit::{load_parameters, match_parameters};
 pub use read::{Entry, load, read};
 pub use write::save;
