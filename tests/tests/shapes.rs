@@ -215,7 +215,8 @@ fn panic_of(f: impl FnOnce() -> T + std::panic::UnwindSafe) -> String {
 #[test]
 fn shapes_that_do_not_fit_are_named_with_the_operation() {
     let a = || wave(&[2, 3], 0.0);
-    let cases: [(&str, fn(T) -> T); 13] = [
+    type Misfit = fn(T) -> T;
+    let cases: [(&str, Misfit); 13] = [
         ("add: shapes [2, 3] and [2] do not broadcast", |a| a.plus(&wave(&[2], 0.0))),
         ("mul: shapes [2, 3] and [3, 2] do not broadcast", |a| a.times(&wave(&[3, 2], 0.0))),
         ("matmul of shapes [2, 3] and [2, 3]", |a| a.matmul(&a)),

@@ -86,7 +86,7 @@ fn line<T: Real>(args: &LineArgs) -> Result<(), CommandError> {
     let Sampled { ref samples, value, num, curvature } = sampled;
     folder.write("line.svg", &plot::line(&plot::Line { title: &title, samples, value, num, den: curvature.den })?)?;
     folder.write("line.csv", &sampled.csv())?;
-    let place = folder.finish()?;
+    folder.finish()?;
     print(&format!("{}\nwrote {}\n", sampled.table(), place.display())).map_err(CommandError::Output)
 }
 

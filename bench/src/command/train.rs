@@ -1,6 +1,5 @@
 //! `parabola train`: trains a network and writes its run folder.
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use ad_core::{Params, Real, Tensor};
@@ -90,7 +89,7 @@ fn train<T: Real>(args: &TrainArgs) -> Result<(), CommandError> {
     let summary = trainer.run(&mut watch)?;
     let seconds = start.elapsed().as_secs_f64();
     let table = closing_table(&summary, seconds);
-    let place = watch.finish(&title, trainer.stepper().theta())?;
+    watch.finish(&title, trainer.stepper().theta())?;
     print(&format!("{table}\nwrote {}\n", place.display())).map_err(CommandError::Output)
 }
 
@@ -136,7 +135,7 @@ impl Observer for Watch {
 
 impl Watch {
     /// Writes parameters and figures, and moves the folder into its place.
-    fn finish<T: Real>(self, title: &str, theta: &Params<Tensor<T>>) -> Result<PathBuf, CommandError> {
+    fn finish<T: Real>(self, title: &str, theta: &Params<Tensor<T>>) -> Result<(), CommandError> {
         let Watch { folder, progress, losses, accuracies, steps, .. } = self;
         progress.finish();
         let rates: Vec<_> = steps
@@ -151,7 +150,8 @@ impl Watch {
         folder.write("training.svg", &training(&Training { title, loss: &losses, test_accuracy: &accuracies })?)?;
         let window = (steps.len() / 20).max(5);
         folder.write("alpha.svg", &plot::rates(&Rates { title, steps: &rates, median_window: Some(window) })?)?;
-        Ok(folder.finish()?)
+        folder.finish()?;
+        Ok(())
     }
 }
 
