@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use ad_core::ops::CrossEntropy;
-use ad_core::{Array, Base, Ops};
+use ad_core::{Array, Base, Ops, Tensor};
 
 use crate::data::Targets;
 
@@ -26,7 +26,7 @@ pub enum Loss {
     BinaryCrossEntropy,
     /// Mean of r²/2 where |r| ≤ δ and δ(|r| − δ/2) beyond, with r = z − y (Huber 1964).
     Huber {
-        /// Where the parabola turns into a line.
+        /// Where the parabola turns into a line; more than 0.
         delta: f64,
     },
 }
@@ -40,11 +40,14 @@ impl Loss {
     /// The loss of an output.
     ///
     /// # Panics
-    /// If the targets are of another kind than the loss takes, or their shape is not that of the output.
+    /// If the targets are of another kind than the loss takes, their shape is not that of the output or they have not a
+    /// class for each of its columns, or a setting of the loss is out of its range.
     #[track_caller]
     pub fn apply<A: Array>(&self, output: &A, targets: &Targets<<A::Base as Base>::Scalar>) -> A {
         match (self, targets) {
-            (Loss::CrossEntropy { smoothing, weights }, Targets::Classes { labels, .. }) => {
+            (Loss::CrossEntropy { smoothing, weights }, Targets::Classes { labels, classes }) => {
+                let z = output.shape();
+                assert!(z.last() == Some(classes), "{self:?}: the output has shape {z:?} for {classes} classes");
                 let labels: Vec<usize> = labels.iter().map(|&label| label as usize).collect();
                 let loss = CrossEntropy::new(&labels).label_smoothing(*smoothing);
                 A::apply(weights.iter().fold(loss, |loss, w| loss.class_weights(w)), &[output])
@@ -59,6 +62,7 @@ impl Loss {
         }
     }
 
+    #[track_caller]
     fn regression<A: Array>(&self, z: &A, y: &A) -> A {
         match self {
             Loss::NormSquared => {
@@ -68,6 +72,7 @@ impl Loss {
             Loss::Mse => z.minus(y).powi(2).mean_all(),
             Loss::BinaryCrossEntropy => (z.softplus() - z.times(y)).mean_all(),
             Loss::Huber { delta } => {
+                assert!(delta.is_finite() && *delta > 0.0, "Huber's δ must be finite and > 0, not {delta}");
                 let r = z.minus(y);
                 let inner = r.clamp(-delta, *delta);
                 // Within δ this is r²/2; beyond, δ|r| − δ²/2.
@@ -76,36 +81,73 @@ impl Loss {
             Loss::CrossEntropy { .. } => unreachable!("class labels are handled by `apply`"),
         }
     }
-
-    /// The names that can be parsed.
-    pub const NAMES: [&str; 5] = ["nsq", "mse", "ce", "bce", "huber"];
 }
 
-impl fmt::Display for Loss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Loss::NormSquared => "nsq",
-            Loss::Mse => "mse",
-            Loss::CrossEntropy { .. } => "ce",
-            Loss::BinaryCrossEntropy => "bce",
-            Loss::Huber { .. } => "huber",
-        })
-    }
+/// Rows of outputs, without a pattern, some of them large.
+fn outputs(shape: &[usize]) -> Tensor<f64> {
+    Tensor::from_fn(shape, |i| 2.0 * (1.9 * i as f64 + 0.2).sin())
 }
 
-impl FromStr for Loss {
-    type Err = UnknownLoss;
+/// The loss on four rows of three values in [0, 1].
+fn on_values(loss: Loss) -> (Loss, Tensor<f64>, Targets) {
+    let values = Tensor::from_fn(&[4, 3], |i| (1.3 * i as f64 + 2.0).sin().powi(2));
+    (loss, outputs(&[4, 3]), Targets::Values(values))
+}
 
-    fn from_str(name: &str) -> Result<Self, UnknownLoss> {
-        match name {
-            "nsq" => Ok(Loss::NormSquared),
-            "mse" => Ok(Loss::Mse),
-            "ce" => Ok(Loss::cross_entropy()),
-            "bce" => Ok(Loss::BinaryCrossEntropy),
-            "huber" => Ok(Loss::Huber { delta: 1.0 }),
-            _ => Err(UnknownLoss { found: name.to_string() }),
+/// Cross-entropy of four labels of three classes, on outputs of this shape.
+fn on_classes(smoothing: f64, weights: Option<[f64; 3]>, shape: &[usize]) -> (Loss, Tensor<f64>, Targets) {
+    let loss = Loss::CrossEntropy { smoothing, weights: weights.map(Vec::from) };
+    (loss, outputs(shape), Targets::Classes { labels: vec![2, 0, 1, 1], classes: 3 })
+}
+
+/// Names, and samples for tests: a loss that is not listed does not compile, as its name is not known.
+macro_rules! losses {
+    ($($name:literal: $kind:pat => $by_name:expr, $samples:expr;)*) => {
+        impl Loss {
+            /// The names that can be parsed.
+            pub const NAMES: &[&str] = &[$($name),*];
+
+            /// Every loss in each of its settings, with an output and targets to try it on, where it is smooth.
+            pub fn samples() -> Vec<(Loss, Tensor<f64>, Targets)> {
+                let mut all = Vec::new();
+                $(all.extend($samples);)*
+                all
+            }
         }
-    }
+
+        impl fmt::Display for Loss {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $($kind => $name,)*
+                })
+            }
+        }
+
+        impl FromStr for Loss {
+            type Err = UnknownLoss;
+
+            fn from_str(name: &str) -> Result<Self, UnknownLoss> {
+                match name {
+                    $($name => Ok($by_name),)*
+                    _ => Err(UnknownLoss { found: name.to_string() }),
+                }
+            }
+        }
+    };
+}
+
+losses! {
+    "nsq": Loss::NormSquared => Loss::NormSquared, [on_values(Loss::NormSquared)];
+    "mse": Loss::Mse => Loss::Mse, [on_values(Loss::Mse)];
+    "ce": Loss::CrossEntropy { .. } => Loss::cross_entropy(), [
+        on_classes(0.0, None, &[4, 3]),
+        on_classes(0.1, None, &[4, 3]),
+        on_classes(0.0, Some([0.5, 2.0, 1.0]), &[4, 3]),
+        on_classes(0.3, Some([0.5, 2.0, 0.0]), &[2, 2, 3]),
+    ];
+    "bce": Loss::BinaryCrossEntropy => Loss::BinaryCrossEntropy, [on_values(Loss::BinaryCrossEntropy)];
+    "huber": Loss::Huber { .. } => Loss::Huber { delta: 1.0 },
+        [on_values(Loss::Huber { delta: 1.0 }), on_values(Loss::Huber { delta: 0.5 })];
 }
 
 /// A name that is no loss's.
@@ -118,7 +160,7 @@ pub struct UnknownLoss {
 
 #[cfg(test)]
 mod tests {
-    use ad_core::{Tensor, grad};
+    use ad_core::grad;
     use approx::assert_relative_eq;
 
     use super::*;
@@ -154,7 +196,7 @@ mod tests {
     #[test]
     fn names_round_trip() {
         for name in Loss::NAMES {
-            assert_eq!(name.parse::<Loss>().unwrap().to_string(), name);
+            assert_eq!(name.parse::<Loss>().unwrap().to_string(), *name);
         }
         let message = "hinge".parse::<Loss>().unwrap_err().to_string();
         assert_eq!(message, "unknown loss \"hinge\": expected one of nsq, mse, ce, bce, huber");
@@ -164,6 +206,34 @@ mod tests {
     #[should_panic(expected = "the output has shape [1, 2] but the targets [2, 2]")]
     fn shapes_must_agree() {
         let _ = Loss::Mse.apply(&Tensor::from_vec(&[1, 2], vec![0.0, 0.0]), &values(&[0.0; 4]));
+    }
+
+    #[test]
+    fn samples_cover_every_name_and_both_sides_of_huber_s_kinks() {
+        let samples = Loss::samples();
+        for name in Loss::NAMES {
+            assert!(samples.iter().any(|(loss, ..)| loss.to_string() == *name), "no sample of {name}");
+        }
+        for (loss, z, y) in samples {
+            if let (Loss::Huber { delta }, Targets::Values(y)) = (loss, y) {
+                let distances = || z.data().iter().zip(y.data()).map(|(z, y)| (z - y).abs() - delta);
+                assert!(distances().any(|d| d < 0.0) && distances().any(|d| d > 0.0));
+                assert!(distances().all(|d| d.abs() > 0.03), "δ = {delta}: a residual lies on a kink");
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "the output has shape [1, 2] for 3 classes")]
+    fn an_output_needs_a_column_for_each_class() {
+        let labels = Targets::Classes { labels: vec![1], classes: 3 };
+        let _ = Loss::cross_entropy().apply(&Tensor::from_vec(&[1, 2], vec![0.0, 0.0]), &labels);
+    }
+
+    #[test]
+    #[should_panic(expected = "Huber's δ must be finite and > 0, not -1")]
+    fn a_negative_delta_is_refused() {
+        let _ = Loss::Huber { delta: -1.0 }.apply(&Tensor::from_vec(&[1, 2], vec![0.0, 0.0]), &values(&[0.0; 2]));
     }
 
     #[test]

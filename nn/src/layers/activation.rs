@@ -38,19 +38,35 @@ pub enum Activation {
     Silu,
 }
 
-/// The activations that can be named.
-const NAMED: [(&str, Activation); 10] = [
-    ("identity", Activation::Identity),
-    ("relu", Activation::Relu),
-    ("leaky_relu", Activation::LeakyRelu { slope: 0.01 }),
-    ("elu", Activation::Elu { alpha: 1.0 }),
-    ("tanh", Activation::Tanh),
-    ("sigmoid", Activation::Sigmoid),
-    ("softplus", Activation::Softplus),
-    ("gelu", Activation::Gelu),
-    ("gelu_tanh", Activation::GeluTanh),
-    ("silu", Activation::Silu),
-];
+/// Names: an activation that is not listed does not compile, as its name is not known.
+macro_rules! named {
+    ($($name:literal: $kind:pat => $by_name:expr;)*) => {
+        /// The activations by name.
+        const NAMED: &[(&str, Activation)] = &[$(($name, $by_name)),*];
+
+        impl fmt::Display for Activation {
+            /// The name alone: settings are left out.
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $($kind => $name,)*
+                })
+            }
+        }
+    };
+}
+
+named! {
+    "identity": Activation::Identity => Activation::Identity;
+    "relu": Activation::Relu => Activation::Relu;
+    "leaky_relu": Activation::LeakyRelu { .. } => Activation::LeakyRelu { slope: 0.01 };
+    "elu": Activation::Elu { .. } => Activation::Elu { alpha: 1.0 };
+    "tanh": Activation::Tanh => Activation::Tanh;
+    "sigmoid": Activation::Sigmoid => Activation::Sigmoid;
+    "softplus": Activation::Softplus => Activation::Softplus;
+    "gelu": Activation::Gelu => Activation::Gelu;
+    "gelu_tanh": Activation::GeluTanh => Activation::GeluTanh;
+    "silu": Activation::Silu => Activation::Silu;
+}
 
 impl Activation {
     /// The function, element by element.
@@ -97,14 +113,6 @@ impl FromStr for Activation {
     }
 }
 
-impl fmt::Display for Activation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = std::mem::discriminant(self);
-        let name = NAMED.iter().find(|(_, a)| std::mem::discriminant(a) == kind).map_or("", |(name, _)| name);
-        f.write_str(name)
-    }
-}
-
 /// A name that is no activation's.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("unknown activation {found:?}: expected one of {}", Activation::names().collect::<Vec<_>>().join(", "))]
@@ -130,8 +138,8 @@ mod tests {
     #[test]
     fn names_round_trip() {
         for (name, activation) in NAMED {
-            assert_eq!(name.parse(), Ok(activation));
-            assert_eq!(activation.to_string(), name);
+            assert_eq!(name.parse(), Ok(*activation));
+            assert_eq!(activation.to_string(), *name);
         }
     }
 
