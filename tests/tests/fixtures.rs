@@ -2,8 +2,10 @@
 
 use ad_core::{HessianOperator, Params, Real, Tensor, Var};
 use bench::measure::measure;
-use gen_sched::{Objective, Supervised};
+use bench::reference::Case;
+use gen_sched::{Objective, Point, Supervised};
 use nn::Mlp;
+use nn::data::{Batch, Targets};
 use parabola_tests::fixtures::{Check, Fixture, fixture};
 
 const SMALL: [&str; 3] = ["single-layer", "mlp-digits", "mlp-concave"];
@@ -15,17 +17,46 @@ fn assert_close(what: &str, found: f64, expected: f64, tolerance: f64) {
     assert!(error <= tolerance, "{what}: found {found}, expected {expected} (relative error {error:.1e})");
 }
 
-/// Loss, num, den and gn on both sets, as `parabola cost` computes them.
+/// What the engine finds on one set in precision `T`: the parameters, computed in double precision, are rounded to it.
+fn found<T: Real>(f: &Fixture, set: &Case) -> Check {
+    let net = Mlp::new(&f.spec.sizes, f.spec.act).act_out(f.spec.act_out);
+    let targets = match &set.batch.targets {
+        Targets::Classes { labels, classes } => Targets::Classes { labels: labels.clone(), classes: *classes },
+        Targets::Values(values) => Targets::Values(values.cast()),
+    };
+    let batch = Batch { inputs: set.batch.inputs.cast(), targets };
+    let theta = set.theta.map(Tensor::cast::<T>);
+    let objective = Supervised { net: &net, loss: &f.spec.loss, batch: &batch };
+    let point = Point::new(&objective, &theta);
+    let gradient = point.gradient();
+    let mut line = point.line(&gradient, &gradient);
+    let curvature = line.curvature();
+    let gn = curvature.gauss_newton.expect("the output is marked");
+    Check { loss: line.value(), num: line.num(), den: curvature.den, gn }
+}
+
+fn assert_check(what: &str, found: Check, expected: Check, tolerance: f64) {
+    assert_close(&format!("{what}, loss"), found.loss, expected.loss, tolerance);
+    assert_close(&format!("{what}, num"), found.num, expected.num, tolerance);
+    assert_close(&format!("{what}, den"), found.den, expected.den, tolerance);
+    assert_close(&format!("{what}, gn"), found.gn, expected.gn, tolerance);
+}
+
+/// Loss, num, den and gn on both sets.
 fn checks<T: Real>(f: &Fixture, tolerance: f64) {
+    let of = |set: &str| format!("{}, {}, set {set}", f.name, T::NAME);
+    assert_check(&of("A"), found::<T>(f, &f.case), f.expected.check, tolerance);
+    assert_check(&of("B"), found::<T>(f, &f.case.set_b()), f.expected.check_b, tolerance);
+}
+
+/// The same from the functions that `parabola cost` times.
+fn timed_checks<T: Real>(f: &Fixture, tolerance: f64) {
     let measured = measure::<T>(&f.spec, &f.case, 1);
-    for (set, found, Check { loss, num, den, gn }) in
-        [("A", measured.check, f.expected.check), ("B", measured.check_b, f.expected.check_b)]
+    for (set, found, expected) in [("A", measured.check, f.expected.check), ("B", measured.check_b, f.expected.check_b)]
     {
-        let what = |of: &str| format!("{}, {}, set {set}, {of}", f.name, T::NAME);
-        assert_close(&what("loss"), found.loss, loss, tolerance);
-        assert_close(&what("num"), found.num, num, tolerance);
-        assert_close(&what("den"), found.den, den, tolerance);
-        assert_close(&what("gn"), found.gn, gn, tolerance);
+        let bench::measure::Checked { loss, num, den, gn } = found;
+        let what = format!("{}, {}, timed, set {set}", f.name, T::NAME);
+        assert_check(&what, Check { loss, num, den, gn }, expected, tolerance);
     }
 }
 
@@ -67,6 +98,8 @@ fn small_models_agree() {
         let f = fixture(name).expect("the small fixtures stand in the repository");
         checks::<f64>(&f, 1e-10);
         checks::<f32>(&f, 2e-5);
+        timed_checks::<f64>(&f, 1e-10);
+        timed_checks::<f32>(&f, 2e-5);
         assert!(f.second_order.is_some());
         directions(&f);
     }
@@ -84,5 +117,5 @@ fn large_models_agree_where_their_files_are_at_hand() {
 #[test]
 fn the_concave_model_is_concave() {
     let f = fixture("mlp-concave").expect("it stands in the repository");
-    assert!(measure::<f64>(&f.spec, &f.case, 1).check.den < 0.0);
+    assert!(found::<f64>(&f, &f.case).den < 0.0);
 }
