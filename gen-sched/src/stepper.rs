@@ -94,7 +94,8 @@ impl<T: Real> Stepper<T> {
         Stepper { net, theta, loss, direction, rule, previous, last_lrs, steps, measures_decrease }
     }
 
-    /// The same stepper, which also measures the decrease of each step, for one more forward pass.
+    /// The same stepper, which also measures the decrease of each step, for one more forward pass, and takes no step to an
+    /// infinite loss.
     pub fn measuring_decrease(self) -> Self {
         Stepper { measures_decrease: true, ..self }
     }
@@ -121,7 +122,8 @@ impl<T: Real> Stepper<T> {
 
     /// One step on a batch of inputs `x`, rows first, and targets `y`.
     ///
-    /// The parameters change only if the loss, the direction, the rate and the new parameters are all finite.
+    /// The parameters change only if the loss, num, the rate, the new parameters and, where the stepper measures it, the
+    /// loss there are all finite; else the [rule forgets](Rule::forget) its rate.
     ///
     /// # Panics
     /// If a shape does not fit the network or the loss.
@@ -137,20 +139,25 @@ impl<T: Real> Stepper<T> {
         let (theta, previous) = (&self.theta, self.previous.as_ref());
         let mut step = Step { index, theta, gradient: &gradient, omega: &omega, previous, line };
 
-        // Entry by entry: num alone can be finite where a parameter that is at rest has an infinite gradient.
-        let sound = step.line.value().is_finite() && is_finite(&gradient) && is_finite(&omega);
+        // num is a sum over all of g and ω, so it is finite only if each of their entries is: 0 · ∞ is NaN.
+        let sound = step.line.value().is_finite() && step.line.num().is_finite();
         let mut report = if sound { decided(&mut *self.rule, &mut step) } else { refused(&step.line, index) };
         let cost = step.line.cost();
         let after = moved(&self.theta, report.alpha, &omega);
-        if report.reason == Reason::NonFinite || !report.alpha.is_finite() || !is_finite(&after) {
-            report = StepReport { alpha: 0.0, reason: Reason::NonFinite, predicted: None, ..report };
-        } else {
-            if self.measures_decrease {
-                report.actual = Some(report.loss - objective.value(&after));
-            }
+        let mut good = report.reason != Reason::NonFinite && report.alpha.is_finite() && is_finite(&after);
+        if good && self.measures_decrease {
+            report.actual = Some(report.loss - objective.value(&after)).filter(|decrease| decrease.is_finite());
+            good = report.actual.is_some();
+        }
+        if good {
             self.direction.commit(&self.theta, &gradient);
             let theta = std::mem::replace(&mut self.theta, after);
             self.previous = Some(Taken { alpha: report.alpha, theta, gradient, omega });
+        } else {
+            report = StepReport { alpha: 0.0, reason: Reason::NonFinite, predicted: None, ..report };
+            if sound {
+                self.rule.forget();
+            }
         }
         self.last_lrs.fill(report.alpha);
         self.steps += 1;

@@ -4,10 +4,10 @@ use ad_core::{Ops, Params, Real, Tensor, Var};
 use approx::assert_relative_eq;
 use gen_sched::{
     ApproximateGen, Choice, Constant, Cost, DEFAULT_RATE, ExactGen, Parabola, Point, Policy, Reason, Rule, Step,
-    Stepper,
+    StepReport, Stepper,
 };
 use nn::data::{Batch, Targets};
-use nn::{Activation, Architecture, Direction, Loss, Mlp, Sgd, random::Key};
+use nn::{Activation, Architecture, Direction, Linear, Loss, Mlp, Sgd, random::Key};
 use parabola_tests::fixtures::fixture;
 
 type T = Tensor<f64>;
@@ -62,12 +62,16 @@ fn costs_are_counted() {
 
 #[test]
 fn exact_and_approximate_agree_on_a_quadratic() {
-    let policy = Policy { gamma: 0.0, ..Policy::default() };
+    // A probe as long as the step: nothing but rounding is left.
+    let policy = Policy { gamma: 0.0, default_rate: 0.5, ..Policy::default() };
     let exact = choices(&mut ExactGen::new(policy), &quadratic, &[at(1.0), at(-0.7)]);
     let approximate = choices(&mut ApproximateGen::new(policy), &quadratic, &[at(1.0), at(-0.7)]);
     for ((e, _), (a, _)) in exact.iter().zip(&approximate) {
         assert_eq!((e.reason, a.reason), (Reason::Parabola, Reason::Parabola));
-        assert_relative_eq!(e.alpha, a.alpha, max_relative = 1e-6);
+        assert_relative_eq!(e.alpha, a.alpha, max_relative = 1e-13);
+        let (e, a) = (e.parabola.unwrap(), a.parabola.unwrap());
+        assert_relative_eq!(e.num, a.num, max_relative = 1e-13);
+        assert_relative_eq!(e.den, a.den, max_relative = 1e-13);
     }
     // g = (x, 4y): num = x² + 16 y², den = x² + 64 y².
     assert_relative_eq!(exact[0].0.alpha, (1.0 + 4.0) / (1.0 + 16.0), max_relative = 1e-14);
@@ -190,6 +194,119 @@ fn a_rate_that_would_overflow_is_refused() {
     let report = stepper.step(&batch.inputs, &batch.targets);
     assert_eq!((report.reason, report.alpha), (Reason::NonFinite, 0.0));
     assert_eq!(bits(&stepper), before);
+}
+
+/// w x for one row, in single precision, with squared error against 1: α* = 1/(2x²), and w x = 1 after it.
+fn line_fit(rule: Box<dyn Rule<f32>>) -> Stepper<f32> {
+    let theta = Params::new([("weight", Tensor::from_vec(&[1, 1], vec![0.0]))]);
+    let net = Linear::new(1, 1).without_bias();
+    Stepper::new(Box::new(net), theta, Loss::Mse, Box::new(Sgd::new()), rule)
+}
+
+fn one_row(stepper: &mut Stepper<f32>, x: f32) -> StepReport {
+    stepper.step(&Tensor::from_vec(&[1, 1], vec![x]), &Targets::Values(Tensor::from_vec(&[1, 1], vec![1.0])))
+}
+
+#[test]
+fn a_rate_that_overflows_is_forgotten() {
+    // The rate is right for a small x, and overflows on a large one. Kept, it would overflow again and again.
+    let approximate = Policy { default_rate: 10.0, gamma: 0.0, ..Policy::default() };
+    let averaged = Policy { gamma: 0.9, ..Policy::default() };
+    let cases: [(Box<dyn Rule<f32>>, f32, f32); 2] =
+        [(Box::new(ApproximateGen::new(approximate)), 1e-2, 1e5), (Box::new(ExactGen::new(averaged)), 1e-9, 1e6)];
+    for (rule, small, large) in cases {
+        let name = rule.name();
+        let mut stepper = line_fit(rule);
+        let first = one_row(&mut stepper, small);
+        assert_eq!(first.reason, Reason::Parabola, "{name}");
+        assert_relative_eq!(first.alpha, 0.5 / f64::from(small).powi(2), max_relative = 0.2);
+        let before = bits(&stepper);
+        let refused = one_row(&mut stepper, large);
+        assert_eq!((refused.reason, refused.alpha), (Reason::NonFinite, 0.0), "{name}");
+        assert_eq!(bits(&stepper), before, "{name}");
+        let again = one_row(&mut stepper, large);
+        assert_ne!(again.reason, Reason::NonFinite, "{name}");
+        assert!(bits(&stepper) != before, "{name}");
+    }
+}
+
+#[test]
+fn a_measured_step_to_an_infinite_loss_is_refused() {
+    // Finite parameters at which no batch has a finite loss would end all training.
+    let rule = || Box::new(ExactGen::new(Policy { gamma: 0.9, ..Policy::default() }));
+    let mut stepper = line_fit(rule()).measuring_decrease();
+    one_row(&mut stepper, 1e-3);
+    let before = bits(&stepper);
+    let refused = one_row(&mut stepper, 1e5);
+    assert_eq!((refused.reason, refused.alpha, refused.actual), (Reason::NonFinite, 0.0, None));
+    assert_eq!(bits(&stepper), before);
+    assert_eq!(one_row(&mut stepper, 1e5).reason, Reason::Parabola);
+    assert!(one_row(&mut stepper, 1e5).loss.is_finite());
+}
+
+#[test]
+fn a_num_that_overflows_is_refused_by_every_rule() {
+    let rules: [Box<dyn Rule<f64>>; 3] =
+        [Box::new(ExactGen::default()), Box::new(ApproximateGen::default()), Box::new(Constant::new(1e-300))];
+    for rule in rules {
+        let name = rule.name();
+        // g = 2 w x² is finite, and its square is not.
+        let theta = Params::new([("weight", Tensor::from_vec(&[1, 1], vec![1.0]))]);
+        let net = Linear::new(1, 1).without_bias();
+        let mut stepper = Stepper::new(Box::new(net), theta, Loss::Mse, Box::new(Sgd::new()), rule);
+        let before = bits(&stepper);
+        let (x, y) = (Tensor::from_vec(&[1, 1], vec![1e100]), Targets::Values(Tensor::from_vec(&[1, 1], vec![0.0])));
+        let report = stepper.step(&x, &y);
+        assert!(report.loss.is_finite() && report.num.is_infinite());
+        assert_eq!((report.reason, report.alpha), (Reason::NonFinite, 0.0), "{name}");
+        assert_eq!(bits(&stepper), before);
+    }
+}
+
+#[test]
+fn an_infinite_target_and_an_exploding_loss_are_refused() {
+    let net = || Box::new(Mlp::new(&[4, 6, 3], Activation::Relu));
+    let theta = net().init::<f32>(Key::new(1));
+    let x = Tensor::from_fn(&[8, 4], |i| (1.3 * i as f32).sin());
+    let y: Tensor<f32> = Tensor::from_fn(&[8, 3], |i| (0.7 * i as f32).cos());
+    let with = |t: &Tensor<f32>, value: f32| {
+        let mut t = t.clone();
+        t.data_mut()[5] = value;
+        t
+    };
+    for loss in [Loss::NormSquared, Loss::Mse, Loss::BinaryCrossEntropy, Loss::Huber { delta: 1.0 }] {
+        let mut stepper =
+            Stepper::new(net(), theta.clone(), loss.clone(), Box::new(Sgd::new()), Box::new(ExactGen::default()));
+        let before = bits(&stepper);
+        let targets = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN].map(|v| (x.clone(), with(&y, v)));
+        // Inputs so large that the loss, or its gradient, exceeds single precision.
+        for (x, y) in targets.into_iter().chain([(with(&x, 1e38), y.clone())]) {
+            let report = stepper.step(&x, &Targets::Values(y));
+            assert_eq!((report.reason, report.alpha), (Reason::NonFinite, 0.0), "{loss:?}");
+            assert_eq!(bits(&stepper), before, "{loss:?}");
+        }
+        let report = stepper.step(&x, &Targets::Values(y.clone()));
+        assert_eq!((report.index, report.reason), (4, Reason::Parabola), "{loss:?}");
+        assert!(bits(&stepper) != before, "{loss:?}");
+    }
+}
+
+#[test]
+fn the_approximate_rule_is_lazy_too_and_starts_only_once_it_has_probed() {
+    let policy = Policy { every: 3, gamma: 0.0, ..Policy::default() };
+    let points = [at(1.0), at(-0.7), at(0.4), at(0.3)];
+    let seen = choices(&mut ApproximateGen::new(policy), &smooth, &points);
+    let reasons: Vec<Reason> = seen.iter().map(|c| c.0.reason).collect();
+    assert_eq!(reasons, [Reason::Parabola, Reason::Stale, Reason::Stale, Reason::Parabola]);
+    assert_eq!(seen.iter().map(|c| c.1.values).collect::<Vec<_>>(), [2, 0, 0, 2]);
+    assert!(seen[1].0.alpha == seen[0].0.alpha && seen[3].0.alpha != seen[0].0.alpha);
+
+    // A first batch that is no good is not the rule's first step.
+    let (mut stepper, batch) = classifier::<f64>(Box::new(ApproximateGen::new(policy)));
+    let mut bad = batch.clone();
+    bad.inputs.data_mut()[0] = f64::NAN;
+    assert_eq!(stepper.step(&bad.inputs, &bad.targets).reason, Reason::NonFinite);
+    assert_eq!(stepper.step(&batch.inputs, &batch.targets).reason, Reason::Parabola);
 }
 
 #[test]

@@ -9,17 +9,18 @@ use crate::rule::{Choice, Parabola, Policy, Rule, Step, stale};
 ///
 /// ```text
 ///   num ≈ (g(−α) − g(α)) / 2α        den ≈ (g(−α) − 2 g(0) + g(α)) / α²
-///   α ← γ α + (1 − γ) num/den        if den > 0, else the default rate
+///   α ← γ α + (1 − γ) num/den        if num > 0 and den > 0, else the default rate
 /// ```
 ///
-/// The estimates carry an error of order α². The first probe is at the default rate. A second difference within rounding
+/// The estimates carry an error of order α². The first probe is at the default rate, and so is the next after one that
+/// overflowed. A second difference within rounding
 /// of the losses, 4 ε |g(0)| in the precision of the step, tells nothing about den and counts as 0.
 ///
-/// Cost: two forward passes at every Φ-th step. Source: Bu and Xu, arXiv 2407.02772, as the seed states it.
+/// Cost: two forward passes at each step that fits the parabola. Source: Bu and Xu, arXiv 2407.02772, as the seed states it.
 #[derive(Clone, Debug)]
 pub struct ApproximateGen {
     policy: Policy,
-    last: f64,
+    last: Option<f64>,
 }
 
 impl ApproximateGen {
@@ -31,7 +32,7 @@ impl ApproximateGen {
     pub fn new(policy: Policy) -> Self {
         let policy = policy.checked();
         assert!(policy.default_rate > 0.0, "approximate GeN probes at the default rate, which must not be 0");
-        ApproximateGen { policy, last: policy.default_rate }
+        ApproximateGen { policy, last: None }
     }
 }
 
@@ -43,10 +44,10 @@ impl Default for ApproximateGen {
 
 impl<T: Real> Rule<T> for ApproximateGen {
     fn choose(&mut self, step: &mut Step<'_, T>) -> Choice {
-        let alpha = self.last;
-        if step.index > 0 && !self.policy.is_due(step.index) {
+        if let (Some(alpha), false) = (self.last, self.policy.is_due(step.index)) {
             return stale(alpha);
         }
+        let alpha = self.last.unwrap_or(self.policy.default_rate);
         let (back, here, ahead) = (step.line.at(-alpha), step.line.value(), step.line.at(alpha));
         let difference = back - 2.0 * here + ahead;
         let noise = 4.0 * T::EPSILON * here.abs();
@@ -54,9 +55,13 @@ impl<T: Real> Rule<T> for ApproximateGen {
         let parabola = Parabola { num: (back - ahead) / (2.0 * alpha), den: second / (alpha * alpha) };
         let choice = self.policy.decide(parabola, Some(alpha));
         if choice.alpha > 0.0 {
-            self.last = choice.alpha;
+            self.last = Some(choice.alpha);
         }
         choice
+    }
+
+    fn forget(&mut self) {
+        self.last = None;
     }
 
     fn name(&self) -> &'static str {

@@ -52,6 +52,10 @@ pub trait Rule<T: Real>: fmt::Debug + Send {
     /// The rate for this step, and why.
     fn choose(&mut self, step: &mut Step<'_, T>) -> Choice;
 
+    /// Called after [`choose`](Rule::choose) where the step was not taken, because something became infinite or NaN at the
+    /// rate chosen or probed: a rule that builds on its last rate starts afresh, or it would overflow again and again.
+    fn forget(&mut self) {}
+
     /// A short name, such as `exact`.
     fn name(&self) -> &'static str;
 }
@@ -113,7 +117,7 @@ pub enum Reason {
     NoDescent,
     /// Both num and den are 0, as where every ReLU is dead.
     Stationary,
-    /// A loss, gradient, num or den is infinite or NaN: no step is taken.
+    /// A loss, gradient, num, den or parameter is infinite or NaN, or would be after the step: no step is taken.
     NonFinite,
     /// The rule always takes this rate.
     Constant,
@@ -167,9 +171,9 @@ pub struct Policy {
     pub lr_min: f64,
     /// Upper bound on a rate found from the parabola; none (infinite) by default.
     pub lr_max: f64,
-    /// The rate where the parabola has no minimum to step to; [`DEFAULT_RATE`] by default.
+    /// The rate where the parabola has no minimum to step to; [`DEFAULT_RATE`] by default. The bounds do not apply to it.
     pub default_rate: f64,
-    /// Φ: the parabola is fitted at every Φ-th step, and the rate kept in between; 1 by default.
+    /// Φ: the parabola is fitted at every Φ-th step, and whenever there is no rate to keep; 1 by default.
     pub every: u64,
     /// γ in α ← γ α + (1 − γ) α*, within [0, 1); 0 (no averaging) by default.
     pub gamma: f64,
