@@ -73,6 +73,14 @@ fn dead_units_are_zero_over_zero_by_name() {
     let report = stepper.step(&batch.inputs, &batch.targets);
     assert_eq!((report.num, report.curvature.unwrap().den), (0.0, 0.0));
     assert_eq!((report.reason, report.alpha), (Reason::Stationary, DEFAULT_RATE));
+    let Targets::Values(y) = &batch.targets else { unreachable!("the targets are values") };
+    let [w, b] = dead.arrays() else { unreachable!("one layer") };
+    let sizes = Sizes { samples: 6, inputs: 5, outputs: 3 };
+    let relu = PiecewiseLinear::relu();
+    let layer = SingleLayer::new(sizes, w.data(), b.data(), batch.inputs.data(), y.data(), relu).unwrap();
+    for way in [layer.sums(), layer.gram(), layer.direct()] {
+        assert_eq!(way.alpha(), Alpha::ZeroOverZero);
+    }
     assert_eq!(stepper.theta().arrays(), dead.arrays());
 }
 
@@ -119,41 +127,80 @@ fn along<A: Array<Base = T>>(net: &Mlp, theta: &Params<T>, omega: &Params<T>, ba
     Loss::NormSquared.apply(&net.forward(&Scope::new(&p), &A::lift(batch.inputs.clone())), &batch.targets)
 }
 
+/// g″ and g‴ at α by three nested tangents; an absent one is zero.
+fn second_and_third(net: &Mlp, theta: &Params<T>, omega: &Params<T>, batch: &Batch<f64>, alpha: f64) -> (f64, f64) {
+    let one = Tensor::scalar(1.0);
+    let once = Dual::new(Tensor::scalar(alpha), one.clone());
+    let twice = Dual::new(once, Dual::fixed(one.clone()));
+    let thrice = Dual::new(twice, Dual::fixed(Dual::fixed(one)));
+    let second = along(net, theta, omega, batch, &thrice).tangent.and_then(|t| t.tangent);
+    let second = second.expect("the loss is quadratic in the network's output");
+    (second.primal.item(), second.tangent.map_or(0.0, |t| t.item()))
+}
+
+/// The network, parameters, batch and direction of a single layer, its gradient.
+fn on_its_line(activation: Activation, m: usize) -> (Mlp, Params<T>, Batch<f64>, Params<T>) {
+    let (net, theta, batch) = single_layer(activation, m);
+    let objective = Supervised { net: &net, loss: &Loss::NormSquared, batch: &batch };
+    let omega = Point::new(&objective, &theta).gradient();
+    (net, theta, batch, omega)
+}
+
 #[test]
-fn the_single_layer_s_third_derivative_is_zero_and_its_parabola_holds_to_the_first_kink() {
-    for m in [1, 3, 16] {
-        let (net, theta, batch) = single_layer(Activation::Relu, m);
-        let objective = Supervised { net: &net, loss: &Loss::NormSquared, batch: &batch };
-        let point = Point::new(&objective, &theta);
-        let omega = point.gradient();
-        let mut line = point.line(&omega, &omega);
-
-        // Three nested tangents along α.
-        let one = Tensor::scalar(1.0);
-        let once = Dual::new(Tensor::scalar(0.0), one.clone());
-        let twice = Dual::new(once, Dual::fixed(one.clone()));
-        let thrice = Dual::new(twice, Dual::fixed(Dual::fixed(one)));
-        let g = along(&net, &theta, &omega, &batch, &thrice);
-        let second = g.tangent.as_ref().and_then(|t| t.tangent.as_ref()).map(|t| t.primal.item());
-        assert_relative_eq!(second.unwrap(), line.curvature().den, max_relative = 1e-12);
-        let third = g.tangent.and_then(|t| t.tangent).and_then(|t| t.tangent).map_or(0.0, |t| t.item());
-        assert_eq!(third, 0.0, "M = {m}");
-
-        let Targets::Values(y) = &batch.targets else { unreachable!("the targets are values") };
-        let [w, b] = theta.arrays() else { unreachable!("one layer") };
-        let sizes = Sizes { samples: m, inputs: 5, outputs: 3 };
-        let relu = PiecewiseLinear::relu();
-        let layer = SingleLayer::new(sizes, w.data(), b.data(), batch.inputs.data(), y.data(), relu).unwrap();
-        let (_, kink) = layer.parabola_interval();
-        assert!(kink.is_finite(), "M = {m}: some unit changes sign along the line");
-        let (value, num, den) = (line.value(), line.num(), line.curvature().den);
-        let parabola = |alpha: f64| value - alpha * num + 0.5 * alpha * alpha * den;
-        for share in [0.25, 0.5, 0.999] {
-            let alpha = share * kink;
-            assert_relative_eq!(line.at(alpha), parabola(alpha), max_relative = 1e-12);
+fn the_single_layer_s_third_derivative_is_zero() {
+    for activation in [Activation::Relu, Activation::LeakyRelu { slope: 0.1 }] {
+        for m in [1, 3, 16] {
+            let (net, theta, batch, omega) = on_its_line(activation, m);
+            let objective = Supervised { net: &net, loss: &Loss::NormSquared, batch: &batch };
+            let point = Point::new(&objective, &theta);
+            let (second, third) = second_and_third(&net, &theta, &omega, &batch, 0.0);
+            assert_relative_eq!(second, point.line(&omega, &omega).curvature().den, max_relative = 1e-12);
+            assert_eq!(third, 0.0, "{activation}, M = {m}");
         }
-        let beyond = 3.0 * kink;
-        assert!((line.at(beyond) - parabola(beyond)).abs() > 1e-6 * value, "M = {m}: no departure after the kink");
+    }
+}
+
+#[test]
+fn a_smooth_single_layer_s_third_derivative_is_not_zero() {
+    // What is zero above is so because of the activation, and not because the tangents do not reach it.
+    let (net, theta, batch, omega) = on_its_line(Activation::Tanh, 3);
+    let at = |alpha: f64| second_and_third(&net, &theta, &omega, &batch, alpha);
+    let h = 1e-4;
+    let difference = (8.0 * (at(h).0 - at(-h).0) - (at(2.0 * h).0 - at(-2.0 * h).0)) / (12.0 * h);
+    assert!(difference.abs() > 1e-3, "the third derivative is {difference}");
+    assert_relative_eq!(at(0.0).1, difference, max_relative = 1e-8);
+}
+
+#[test]
+fn the_parabola_holds_to_the_first_kink_and_not_beyond() {
+    let kinds = [
+        (Activation::Relu, PiecewiseLinear::relu()),
+        (Activation::LeakyRelu { slope: 0.1 }, PiecewiseLinear::leaky_relu(0.1)),
+    ];
+    for (activation, sigma) in kinds {
+        for m in [1, 3, 16] {
+            let (net, theta, batch, omega) = on_its_line(activation, m);
+            let objective = Supervised { net: &net, loss: &Loss::NormSquared, batch: &batch };
+            let point = Point::new(&objective, &theta);
+            let mut line = point.line(&omega, &omega);
+            let Targets::Values(y) = &batch.targets else { unreachable!("the targets are values") };
+            let [w, b] = theta.arrays() else { unreachable!("one layer") };
+            let sizes = Sizes { samples: m, inputs: 5, outputs: 3 };
+            let layer =
+                SingleLayer::new(sizes, w.data(), b.data(), batch.inputs.data(), y.data(), sigma.clone()).unwrap();
+            let (lowest, kink) = layer.parabola_interval();
+            assert!(kink.is_finite(), "{activation}, M = {m}: some unit changes sign along the line");
+            let (value, num, den) = (line.value(), line.num(), line.curvature().den);
+            let parabola = |alpha: f64| value - alpha * num + 0.5 * alpha * alpha * den;
+            for alpha in [0.25 * kink, 0.5 * kink, 0.999 * kink, 0.999 * lowest.max(-1.0)] {
+                assert_relative_eq!(line.at(alpha), parabola(alpha), max_relative = 1e-12);
+            }
+            let beyond = 3.0 * kink;
+            assert!(
+                (line.at(beyond) - parabola(beyond)).abs() > 1e-6 * value,
+                "{activation}, M = {m}: no departure after the kink"
+            );
+        }
     }
 }
 
