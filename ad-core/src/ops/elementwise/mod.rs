@@ -2,6 +2,7 @@
 
 mod activation;
 mod analytic;
+mod kernel;
 mod piecewise;
 
 pub use activation::{Elu, Gelu, GeluTanh, Sigmoid, Silu, Softplus};
@@ -11,10 +12,9 @@ pub use piecewise::{Abs, Clamp, LeakyRelu, Relu, Sign, Step};
 use std::fmt::Debug;
 
 use crate::array::{Array, At};
-use crate::dual::Dual;
 use crate::ops::Ops;
 use crate::primitive::{Cotangents, Kind, Primitive};
-use crate::real::{Real, lane_sum};
+use crate::real::Real;
 use crate::registry::Op;
 use crate::tensor::Tensor;
 
@@ -58,13 +58,6 @@ pub trait Elementwise: Clone + Debug + Send + Sync + 'static {
 pub struct Map<F>(pub F);
 
 impl<F: Elementwise> Map<F> {
-    /// f″(x) by one dual number.
-    #[inline]
-    fn second<T: Real>(&self, x: T, y: T, slope: T) -> T {
-        let d = self.0.derivative(&Dual::new(x, T::from_f64(1.0)), &Dual::new(y, slope));
-        d.tangent.unwrap_or_default()
-    }
-
     /// Whether f″ = 0 wherever it exists.
     const FLAT: bool = !matches!(F::KIND, Kind::General);
 }
@@ -77,7 +70,7 @@ impl<F: Elementwise> Primitive for Map<F> {
     }
 
     fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
-        x[0].map(|v| self.0.value(v))
+        kernel::value(&self.0, x[0])
     }
 
     #[inline]
@@ -96,7 +89,7 @@ impl<F: Elementwise> Primitive for Map<F> {
     }
 
     fn jvp_fused<T: Real>(&self, x: &[&Tensor<T>], y: &Tensor<T>, dx: &[Option<&Tensor<T>>]) -> Option<Tensor<T>> {
-        Some(self.times_slope(x[0], y, dx[0]?))
+        Some(kernel::times_slope(&self.0, x[0], y, dx[0]?))
     }
 
     fn vjp_fused<T: Real>(
@@ -106,7 +99,7 @@ impl<F: Elementwise> Primitive for Map<F> {
         ybar: &Tensor<T>,
         out: &mut Cotangents<'_, Tensor<T>>,
     ) {
-        out.add(0, || self.times_slope(x[0], y, ybar));
+        out.add(0, || kernel::times_slope(&self.0, x[0], y, ybar));
     }
 
     fn vjp_curved_fused<T: Real>(
@@ -116,35 +109,17 @@ impl<F: Elementwise> Primitive for Map<F> {
         out: &mut Cotangents<'_, Tensor<T>>,
     ) {
         let (Some(dx), false) = (dx[0], Self::FLAT) else { return };
-        let (x, y, dx, ybar) = (at.x[0].data(), at.y.data(), dx.data(), at.ybar.data());
-        out.add(0, || {
-            Tensor::from_fn(at.y.shape(), |i| {
-                ybar[i] * dx[i] * self.second(x[i], y[i], self.0.derivative(&x[i], &y[i]))
-            })
-        });
+        out.add(0, || kernel::curved(&self.0, at, dx));
     }
 
     /// Σ ȳ f″(x) ẋ².
     fn contracted_fused<T: Real>(&self, at: &At<'_, Tensor<T>>, dx: &[Option<&Tensor<T>>]) -> Option<f64> {
         let (Some(dx), false) = (dx[0], Self::FLAT) else { return Some(0.0) };
-        let (x, y, dx, ybar) = (at.x[0].data(), at.y.data(), dx.data(), at.ybar.data());
-        Some(lane_sum(x.len(), |i| {
-            let second = self.second(x[i], y[i], self.0.derivative(&x[i], &y[i]));
-            (ybar[i] * second).to_f64() * dx[i].to_f64() * dx[i].to_f64()
-        }))
+        Some(kernel::contracted(&self.0, at, dx))
     }
 
     fn into_op<A: Array>(self) -> Op<A> {
         self.0.into_op()
-    }
-}
-
-impl<F: Elementwise> Map<F> {
-    /// d ∘ f′(x) in one pass.
-    fn times_slope<T: Real>(&self, x: &Tensor<T>, y: &Tensor<T>, d: &Tensor<T>) -> Tensor<T> {
-        let (xs, ys, ds) = (x.data(), y.data(), d.data());
-        let slopes = xs.iter().zip(ys).zip(ds).map(|((x, y), &d)| d * self.0.derivative(x, y));
-        Tensor::from_vec(x.shape(), slopes.collect())
     }
 }
 
@@ -169,13 +144,13 @@ macro_rules! elementwise {
             const NAME: &'static str = $text;
             const KIND: crate::primitive::Kind = crate::primitive::Kind::$kind;
 
-            #[inline]
+            #[inline(always)]
             fn value<T: crate::real::Real>(&self, $v: T) -> T {
                 let $p = self;
                 $value
             }
 
-            #[inline]
+            #[inline(always)]
             fn derivative<A: crate::array::Array>(&self, $x: &A, $y: &A) -> A {
                 let $q = self;
                 $derivative

@@ -1,5 +1,7 @@
 //! The scalars that hold numbers: `f32` and `f64`.
 
+mod elementary;
+
 use std::fmt;
 
 use crate::array::{Array, Base};
@@ -57,7 +59,7 @@ pub trait Real:
 }
 
 macro_rules! real {
-    ($t:ident, $erf:path) => {
+    ($t:ident, $erf:path, $exp:path, $tanh:path) => {
         impl Real for $t {
             const NAME: &'static str = stringify!($t);
             const EPSILON: f64 = $t::EPSILON as f64;
@@ -68,6 +70,14 @@ macro_rules! real {
             #[inline]
             fn to_f64(self) -> f64 {
                 self as f64
+            }
+            #[inline(always)]
+            fn exp(self) -> Self {
+                $exp(self)
+            }
+            #[inline(always)]
+            fn tanh(self) -> Self {
+                $tanh(self)
             }
             #[inline]
             fn erf(self) -> Self {
@@ -85,7 +95,7 @@ macro_rules! real {
             fn finite(self) -> bool {
                 self.is_finite()
             }
-            real!(@std $t: exp, exp_m1, ln, ln_1p, sqrt, tanh, sin, cos, abs);
+            real!(@std $t: exp_m1, ln, ln_1p, sqrt, sin, cos, abs);
         }
     };
     (@std $t:ident: $($f:ident),*) => {$(
@@ -95,8 +105,8 @@ macro_rules! real {
         }
     )*};
 }
-real!(f32, libm::erff);
-real!(f64, libm::erf);
+real!(f32, libm::erff, elementary::exp_single, elementary::tanh_single);
+real!(f64, libm::erf, elementary::exp, elementary::tanh);
 
 /// Sum of `f(i)` over `0..n` in double precision, in eight interleaved lanes.
 ///
