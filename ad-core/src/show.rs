@@ -56,9 +56,21 @@ fn row<A: Array>(recording: &Recording<A>, adjoints: Option<&Adjoints<A>>, node:
 /// The first elements of an array, to five digits.
 fn numbers<A: Array>(value: &A) -> String {
     let tensor = value.primal().to_tensor().cast::<f64>();
-    let shown: Vec<String> = tensor.data().iter().take(SHOWN).map(|x| ((x * 1e4).round() / 1e4).to_string()).collect();
+    let shown: Vec<String> = tensor.data().iter().take(SHOWN).map(|&x| number(x)).collect();
     let more = if tensor.len() > SHOWN { " …" } else { "" };
     shown.join(" ") + more
+}
+
+/// A number to five significant digits, with an exponent where it is very large or small.
+fn number(x: f64) -> String {
+    let scientific = format!("{x:.4e}");
+    // Through its digits, so that 0.1 + 0.2 prints as 0.3.
+    let rounded: f64 = scientific.parse().unwrap_or(x);
+    match rounded.abs() {
+        0.0 => "0".to_owned(),
+        size if (1e-3..1e6).contains(&size) || !size.is_finite() => rounded.to_string(),
+        _ => format!("{rounded:e}"),
+    }
 }
 
 /// Columns aligned, the first to the right.
@@ -75,4 +87,34 @@ fn aligned(rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Ops, Tape, Tensor};
+
+    #[test]
+    fn numbers_keep_five_significant_digits_at_any_size() {
+        let written = [0.0, -0.0, 0.1 + 0.2, 1234.5678, 3e-6, -1.23456789e-7, 1e305, 5e5, f64::NAN, f64::NEG_INFINITY];
+        let want = ["0", "0", "0.3", "1234.6", "3e-6", "-1.2346e-7", "1e305", "500000", "NaN", "-inf"];
+        assert_eq!(written.map(number), want);
+    }
+
+    #[test]
+    fn long_arrays_are_abbreviated_and_unreached_nodes_have_no_adjoint() {
+        let tape = Tape::new();
+        let (x, y) =
+            (tape.leaf(Tensor::from_vec(&[5], vec![1.0f32, 2.0, 3.0, 4.0, 5.0])), tape.leaf(Tensor::scalar(7.0)));
+        let f = x.sum_all();
+        let _unused = y.exp();
+        let output = f.node().unwrap();
+        let recording = tape.finish();
+        let adjoints = recording.adjoints(output, Tensor::scalar(1.0));
+        let text = show(&recording, Some(&adjoints));
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[1].contains("1 2 3 4 …") && lines[1].ends_with("1 1 1 1 …"), "{text}");
+        assert!(lines[2].ends_with('-') && lines[4].ends_with('-'), "{text}");
+        assert_eq!(lines.len(), 5);
+    }
 }

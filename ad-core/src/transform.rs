@@ -92,14 +92,16 @@ pub fn grad<X: Tree + ?Sized>(f: impl FnOnce(&Vars<X>) -> Var<X::Leaf>, x: &X) -
 /// ```
 ///
 /// # Panics
-/// If a shape of `v` differs from that of `x`.
+/// If the number of leaves or a shape of `v` differs from that of `x`.
 #[track_caller]
 pub fn jvp<X, Y>(f: impl FnOnce(&Duals<X>) -> Y, x: &X, v: &Same<X>) -> (Y::With<X::Leaf>, Y::With<X::Leaf>)
 where
     X: Tree + ?Sized,
     Y: Tree<Leaf = Dual<X::Leaf>>,
 {
-    let duals = x.leaves().into_iter().zip(v.leaves()).map(|(x, v)| Dual::new(x.clone(), v.clone())).collect();
+    let (leaves, moving) = (x.leaves(), v.leaves());
+    assert!(leaves.len() == moving.len(), "jvp: {} tangents for {} leaves", moving.len(), leaves.len());
+    let duals = leaves.into_iter().zip(moving).map(|(x, v)| Dual::new(x.clone(), v.clone())).collect();
     let y = f(&x.rebuild(duals));
     let primals = y.leaves().into_iter().map(|d| d.primal.clone()).collect();
     let tangents = y.leaves().into_iter().map(Dual::tangent_or_zero).collect();

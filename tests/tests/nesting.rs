@@ -168,3 +168,9 @@ fn transforms_take_scalars_slices_vectors_and_named_trees_in_both_precisions() {
     assert_eq!(grad(|x| x[0].sin(), &[1.0, 2.0][..])[1], 0.0);
     assert_eq!(grad(|_| Var::fixed(1.0), &[1.0, 2.0][..]), vec![0.0, 0.0]);
 }
+
+#[test]
+#[should_panic(expected = "jvp: 2 tangents for 1 leaves")]
+fn a_direction_with_too_many_leaves_is_refused() {
+    let _ = jvp(|x: &Vec<Dual<f64>>| x[0].sin(), &vec![1.0], &vec![1.0, 2.0]);
+}

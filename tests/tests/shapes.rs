@@ -216,7 +216,7 @@ fn panic_of(f: impl FnOnce() -> T + std::panic::UnwindSafe) -> String {
 fn shapes_that_do_not_fit_are_named_with_the_operation() {
     let a = || wave(&[2, 3], 0.0);
     type Misfit = fn(T) -> T;
-    let cases: [(&str, Misfit); 13] = [
+    let cases: [(&str, Misfit); 14] = [
         ("add: shapes [2, 3] and [2] do not broadcast", |a| a.plus(&wave(&[2], 0.0))),
         ("mul: shapes [2, 3] and [3, 2] do not broadcast", |a| a.times(&wave(&[3, 2], 0.0))),
         ("matmul of shapes [2, 3] and [2, 3]", |a| a.matmul(&a)),
@@ -229,6 +229,9 @@ fn shapes_that_do_not_fit_are_named_with_the_operation() {
         ("slice: [(0, 3), (0, 3)] is not within shape [2, 3]", |a| a.slice(&[(0, 3), (0, 3)])),
         ("gather: index 3 at position 1 is out of range for an axis of size 3", |a| a.gather(1, &[0, 3])),
         ("axis 2 is out of range for rank 2", |a| a.sum(&[2])),
+        ("cross_entropy: logits of shape [2, 0] have no classes", |a| {
+            a.slice(&[(0, 2), (0, 0)]).cross_entropy(&[0, 0])
+        }),
         ("concat along axis 0: shapes [2, 3] and [2, 2] differ elsewhere", |a| {
             Ops::concat(&[&a, &wave(&[2, 2], 0.0)], 0)
         }),

@@ -192,6 +192,11 @@ macro_rules! extremum {
                 x[0].zip($text, x[1], |a, b| if a $better b || a.to_f64().is_nan() { a } else { b })
             }
 
+            #[inline]
+            fn eval_scalar<T: Real>(&self, x: &[&T]) -> T {
+                if x[0] $better x[1] || x[0].to_f64().is_nan() { *x[0] } else { *x[1] }
+            }
+
             fn jvp<A: Array>(&self, x: &[&A], _y: &A, dx: &[Option<&A>]) -> Option<A> {
                 let ($a, $b) = (x[0], x[1]);
                 let share: A = $share;
@@ -226,6 +231,20 @@ pub enum Compare {
     NotEqual,
 }
 
+impl Compare {
+    /// 1 where the comparison holds of two numbers, else 0.
+    #[inline]
+    fn of<T: Real>(self, a: T, b: T) -> T {
+        let holds = match self {
+            Compare::Greater => a > b,
+            Compare::GreaterEqual => a >= b,
+            Compare::Equal => a == b,
+            Compare::NotEqual => a != b,
+        };
+        T::from_f64(if holds { 1.0 } else { 0.0 })
+    }
+}
+
 impl Primitive for Compare {
     const KIND: Kind = Kind::Constant;
 
@@ -240,13 +259,12 @@ impl Primitive for Compare {
 
     #[track_caller]
     fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
-        let holds = |a: T, b: T| match self {
-            Compare::Greater => a > b,
-            Compare::GreaterEqual => a >= b,
-            Compare::Equal => a == b,
-            Compare::NotEqual => a != b,
-        };
-        x[0].zip(self.name(), x[1], |a, b| T::from_f64(if holds(a, b) { 1.0 } else { 0.0 }))
+        x[0].zip(self.name(), x[1], |a, b| self.of(a, b))
+    }
+
+    #[inline]
+    fn eval_scalar<T: Real>(&self, x: &[&T]) -> T {
+        self.of(*x[0], *x[1])
     }
 
     fn jvp<A: Array>(&self, _x: &[&A], _y: &A, _dx: &[Option<&A>]) -> Option<A> {
@@ -278,6 +296,11 @@ impl Primitive for Where {
         Tensor::from_fn(shape.shape(), |i| if c.data()[i] > zero { a.data()[i] } else { b.data()[i] })
     }
 
+    #[inline]
+    fn eval_scalar<T: Real>(&self, x: &[&T]) -> T {
+        if *x[0] > T::default() { *x[1] } else { *x[2] }
+    }
+
     fn jvp<A: Array>(&self, x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
         let zero = A::full(&[], 0.0);
         if dx[1].is_none() && dx[2].is_none() {
@@ -293,4 +316,32 @@ impl Primitive for Where {
     }
 
     recorded_as!(Where);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A primitive's short cut for plain floats gives what it gives on rank-0 tensors.
+    fn assert_same_on_floats<P: Primitive>(p: P, numbers: &[&f64]) {
+        let tensors: Vec<Tensor<f64>> = numbers.iter().map(|&&v| Tensor::scalar(v)).collect();
+        let (float, tensor) =
+            (f64::apply(p.clone(), numbers), Tensor::apply(p.clone(), &tensors.iter().collect::<Vec<_>>()));
+        assert!(float.to_bits() == tensor.item().to_bits(), "{p:?} of {numbers:?}: {float} and {tensor:?}");
+    }
+
+    #[test]
+    fn plain_floats_and_scalar_tensors_agree_at_ties_and_nan_too() {
+        let numbers = [-1.0, 0.0, 2.0, f64::NAN, f64::INFINITY];
+        for a in &numbers {
+            for b in &numbers {
+                assert_same_on_floats(Maximum, &[a, b]);
+                assert_same_on_floats(Minimum, &[a, b]);
+                for c in [Compare::Greater, Compare::GreaterEqual, Compare::Equal, Compare::NotEqual] {
+                    assert_same_on_floats(c, &[a, b]);
+                }
+                assert_same_on_floats(Where, &[a, b, &3.0]);
+            }
+        }
+    }
 }

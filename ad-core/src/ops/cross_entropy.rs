@@ -84,6 +84,7 @@ impl CrossEntropy {
     fn classes(&self, logits: &[usize]) -> usize {
         let t = &*self.0;
         let Some((&classes, rows)) = logits.split_last() else { panic!("cross_entropy: the logits are a scalar") };
+        assert!(classes > 0, "cross_entropy: logits of shape {logits:?} have no classes");
         assert!(
             count(rows) == t.labels.len(),
             "cross_entropy: {} labels for logits of shape {logits:?}",

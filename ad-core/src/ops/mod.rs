@@ -211,13 +211,13 @@ pub trait Ops: Array {
         Self::apply(Max { axes: Axes::new(axes, self.shape().len()), keep: false }, &[self])
     }
 
-    /// Index of the first largest element along an axis, which disappears; without a derivative.
+    /// Index of the first largest element along an axis, which disappears; without a derivative. NaN counts as largest.
     #[track_caller]
     fn argmax(&self, along: isize) -> Self {
         Self::apply(ArgMax { axis: axis(along, self.shape().len()) }, &[self])
     }
 
-    /// Index of the first smallest element along an axis, which disappears; without a derivative.
+    /// Index of the first smallest element along an axis, which disappears; without a derivative. NaN counts as smallest.
     #[track_caller]
     fn argmin(&self, along: isize) -> Self {
         self.scale(-1.0).argmax(along)

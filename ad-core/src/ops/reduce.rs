@@ -125,7 +125,8 @@ impl Primitive for Max {
     recorded_as!(Max);
 }
 
-/// The index along an axis of the first largest element, as a number; its derivative is zero.
+/// The index along an axis of the first largest element, as a number; its derivative is zero. NaN counts as largest, as in
+/// NumPy and PyTorch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArgMax {
     /// The axis, which disappears.
@@ -146,8 +147,9 @@ impl Primitive for ArgMax {
         let data = x[0].data();
         let mut shape = Shape::from_slice(x[0].shape());
         shape.remove(self.axis);
+        let beats = |a: T, b: T| a > b || (a.to_f64().is_nan() && !b.to_f64().is_nan());
         let best = |start: usize| {
-            (1..lanes.n).fold(0, |b, i| if data[lanes.at(start, i)] > data[lanes.at(start, b)] { i } else { b })
+            (1..lanes.n).fold(0, |b, i| if beats(data[lanes.at(start, i)], data[lanes.at(start, b)]) { i } else { b })
         };
         Tensor::from_vec(&shape, lanes.starts().map(|s| T::from_f64(best(s) as f64)).collect())
     }
@@ -248,6 +250,12 @@ mod tests {
         let g = grad(|x| x.max_over(&[1]).sum_all(), &x);
         assert_eq!(g.data(), [0.0, 0.5, 0.5, 1.0, 0.0, 0.0]);
         assert_eq!((x.argmax(1).data(), x.argmin(1).data()), (&[1.0, 0.0][..], &[0.0, 1.0][..]));
+    }
+
+    #[test]
+    fn the_index_of_an_extremum_is_that_of_a_nan() {
+        let x = Tensor::from_vec(&[4], vec![0.0, f64::NAN, 1.0, f64::NAN]);
+        assert_eq!((x.argmax(0).item(), x.argmin(0).item()), (1.0, 1.0));
     }
 
     #[test]
