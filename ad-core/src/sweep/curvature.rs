@@ -16,6 +16,9 @@ use crate::sweep::Adjoints;
 ///   vᵀHv = żᵀL″ż  +  L′·d²z(v, v)  +  what reads θ without passing z
 ///          Gauss–Newton   residual        direct (penalties)
 /// ```
+///
+/// Parts are told apart by operation: one downstream of the mark counts as Gauss–Newton with all that it reads. So L should
+/// read θ through z alone, and a penalty be added after the loss, not multiplied with it.
 #[must_use]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curvature {
