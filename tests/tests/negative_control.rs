@@ -99,6 +99,79 @@ impl Primitive for NotLinear {
     }
 }
 
+/// What is wrong with a [`Product`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum WrongPair {
+    Nothing,
+    /// The tangent is lost where only one input moves.
+    LoneTangent,
+    /// The cotangent of input 1 is lost where that of input 0 is not wanted.
+    LoneCotangent,
+    /// The cotangent of a broadcast input is not summed back to its shape.
+    NotSummedBack,
+}
+
+/// x₀ x₁, broadcast, possibly with a wrong rule.
+#[derive(Clone, Debug)]
+struct Product(WrongPair);
+
+impl Primitive for Product {
+    // Bilinear too, but claiming less lets each wrong rule show where it is wrong.
+    const KIND: Kind = Kind::General;
+
+    fn name(&self) -> &'static str {
+        "product"
+    }
+
+    fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
+        x[0].times(x[1])
+    }
+
+    fn jvp<A: Array>(&self, x: &[&A], _y: &A, dx: &[Option<&A>]) -> Option<A> {
+        match (dx[0].map(|d| d.times(x[1])), dx[1].map(|d| x[0].times(d))) {
+            (Some(a), Some(b)) => Some(a + b),
+            (a, b) => a.or(b).filter(|_| self.0 != WrongPair::LoneTangent),
+        }
+    }
+
+    fn vjp<A: Array>(&self, x: &[&A], _y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
+        let summed = |c: A, i: usize| if self.0 == WrongPair::NotSummedBack { c } else { c.sum_to(x[i].shape()) };
+        out.add(0, || summed(x[1].times(ybar), 0));
+        if out.wants(0) || self.0 != WrongPair::LoneCotangent {
+            out.add(1, || summed(x[0].times(ybar), 1));
+        }
+    }
+}
+
+/// x₀² x₁, claiming to be bilinear.
+#[derive(Clone, Debug)]
+struct NotBilinear;
+
+impl Primitive for NotBilinear {
+    const KIND: Kind = Kind::Bilinear;
+
+    fn name(&self) -> &'static str {
+        "not_bilinear"
+    }
+
+    fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
+        x[0].powi(2).times(x[1])
+    }
+
+    fn jvp<A: Array>(&self, x: &[&A], _y: &A, dx: &[Option<&A>]) -> Option<A> {
+        let terms = (dx[0].map(|d| x[0].times(x[1]).scale(2.0) * d), dx[1].map(|d| x[0].powi(2) * d));
+        match terms {
+            (Some(a), Some(b)) => Some(a + b),
+            (a, b) => a.or(b),
+        }
+    }
+
+    fn vjp<A: Array>(&self, x: &[&A], _y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
+        out.add(0, || x[0].times(x[1]).scale(2.0) * ybar);
+        out.add(1, || x[0].powi(2) * ybar);
+    }
+}
+
 fn checked(wrong: Wrong) -> Result<check::Report, Mismatch> {
     check::primitive(&Square(wrong), &[Tensor::from_vec(&[3], vec![0.5, -1.0, 2.0])])
 }
@@ -137,6 +210,35 @@ fn a_false_claim_of_linearity_is_caught() {
     let x = Tensor::from_vec(&[2], vec![0.5, -1.0]);
     let mismatch = check::primitive(&NotLinear, &[x.clone(), x]).unwrap_err();
     assert_eq!(mismatch.way, "Hv by adjoint_tangents");
+}
+
+#[test]
+fn a_false_claim_of_bilinearity_is_caught() {
+    let x = Tensor::from_vec(&[2], vec![0.5, -1.0]);
+    let mismatch = check::primitive(&NotBilinear, &[x.clone(), x]).unwrap_err();
+    assert_eq!(mismatch.way, "Hv by adjoint_tangents");
+}
+
+fn checked_pair(wrong: WrongPair) -> Result<check::Report, Mismatch> {
+    let inputs = [Tensor::from_vec(&[2, 2], vec![0.5, -1.0, 2.0, 0.3]), Tensor::from_vec(&[2], vec![1.5, -0.7])];
+    check::primitive(&Product(wrong), &inputs)
+}
+
+#[test]
+fn rules_that_need_every_input_to_move_are_caught() {
+    checked_pair(WrongPair::Nothing).expect("nothing is wrong");
+    let mismatch = checked_pair(WrongPair::LoneTangent).unwrap_err();
+    assert!(mismatch.way.ends_with("with absent tangents"), "{mismatch}");
+    let mismatch = checked_pair(WrongPair::LoneCotangent).unwrap_err();
+    assert_eq!(mismatch.way, "the gradient with constant inputs");
+    assert!(mismatch.entry.starts_with("input 1, element "), "{mismatch}");
+}
+
+#[test]
+fn a_cotangent_of_another_shape_is_caught_and_its_input_named() {
+    let message = checked_pair(WrongPair::NotSummedBack).unwrap_err().to_string();
+    let want = "input 1, number of axes: the cotangent's shape gives 2, but the input's gives 1";
+    assert!(message.starts_with(want), "{message}");
 }
 
 #[test]

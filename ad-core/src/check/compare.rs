@@ -44,7 +44,7 @@ pub struct Mismatch {
     pub way: &'static str,
     /// The way that it was compared with.
     pub against: &'static str,
-    /// The worst entry: the name of the leaf and the element's row-major position in it.
+    /// The worst entry: the name of the leaf and the element's row-major position in it; of shapes, the axis.
     pub entry: String,
     /// What the way gave there.
     pub found: f64,
@@ -101,6 +101,28 @@ impl Comparison<'_> {
         }
         self.report.agreements.push(Agreement { way, against, error });
         Ok(())
+    }
+
+    /// Compares two shapes, by rank and then axis by axis.
+    pub(super) fn same_shape(
+        &self,
+        of: &str,
+        way: &'static str,
+        found: &[usize],
+        against: &'static str,
+        expected: &[usize],
+    ) -> Result<(), Mismatch> {
+        let differs = |(i, (a, b)): (usize, (&usize, &usize))| (a != b).then(|| (format!("{of}, axis {i}"), *a, *b));
+        let (entry, a, b) = if found.len() != expected.len() {
+            (format!("{of}, number of axes"), found.len(), expected.len())
+        } else if let Some(difference) = found.iter().zip(expected).enumerate().find_map(differs) {
+            difference
+        } else {
+            return Ok(());
+        };
+        let (found, expected) = (a as f64, b as f64);
+        let error = (found - expected).abs() / 1f64.max(found).max(expected);
+        Err(Mismatch { way, against, entry, found, expected, error, tolerance: self.tolerance })
     }
 
     fn elements(&self) -> usize {

@@ -19,6 +19,7 @@
 mod compare;
 mod difference;
 mod function;
+mod partial;
 mod primitive;
 
 pub use compare::{Agreement, Mismatch, Report};

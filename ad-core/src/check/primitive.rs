@@ -3,6 +3,7 @@
 use super::compare::{Comparison, Mismatch, Report};
 use super::difference::derivative;
 use super::function::moved;
+use super::partial::inputs_at_rest;
 use super::{Check, direction, filled, flat, inner};
 use crate::array::{Array, At};
 use crate::dual::Dual;
@@ -14,10 +15,10 @@ use crate::tensor::Tensor;
 use crate::transform::grad;
 
 /// The type that primitives are checked on.
-type T = Tensor<f64>;
+pub(super) type T = Tensor<f64>;
 
 /// A scalar function of a primitive's output, curved so that the adjoint of the output moves too: Σ c y + ½ Σ d y².
-fn readout<P: Primitive, A: Array>(p: &P, x: &[A]) -> A {
+pub(super) fn readout<P: Primitive, A: Array>(p: &P, x: &[A]) -> A {
     let y = A::apply(p.clone(), &x.iter().collect::<Vec<_>>());
     let weights = |phase: f64| {
         let n = crate::shape::count(y.shape());
@@ -37,8 +38,8 @@ impl Check {
     ///   (reverse over reverse) and `Dual<Dual<Tensor>>` (forward over forward);
     /// - the sweeps on a recorded tape, `adjoint_tangents` and `curvature`;
     ///
-    /// and the fused rules on tensors against the generic ones, the Hessian's symmetry, and plain floats against rank-0
-    /// tensors.
+    /// and the Hessian's symmetry; inputs at rest or constant, one choice of them after another; the fused rules on tensors
+    /// against the generic ones; and plain floats against rank-0 tensors. The shapes of tangents and cotangents come first.
     ///
     /// # Errors
     /// The first disagreement, at its worst entry.
@@ -46,8 +47,10 @@ impl Check {
         let names: Vec<(String, usize)> =
             inputs.iter().enumerate().map(|(i, t)| (format!("input {i}"), t.len())).collect();
         let mut compare = Comparison { tolerance: self.tolerance, leaves: &names, report: Report::default() };
+        shapes(p, inputs, &compare)?;
         let gradient = self.first_order(p, inputs, &mut compare)?;
         self.second_order(p, inputs, &gradient, &mut compare)?;
+        inputs_at_rest(p, inputs, &gradient, &mut compare)?;
         fused_rules(p, inputs, &mut compare)?;
         if inputs.iter().all(|t| t.rank() == 0) {
             plain_floats(p, inputs, &gradient, &mut compare)?;
@@ -105,6 +108,25 @@ impl Check {
         compare.agree("df·v by curvature", &[c.slope], "gradient · v", &[inner(gradient, &v)])?;
         compare.agree("u · Hv", &[inner(&u, &hv)], "v · Hu", &[inner(&v, &product(&u))])
     }
+}
+
+/// A tangent must have its output's shape, and a cotangent its input's: one that was not summed back after broadcasting
+/// would be misread by every comparison of elements.
+fn shapes<P: Primitive>(p: &P, inputs: &[T], compare: &Comparison<'_>) -> Result<(), Mismatch> {
+    let x: Vec<&T> = inputs.iter().collect();
+    let y = p.eval(&x);
+    let ones: Vec<T> = inputs.iter().map(|t| t.map(|_| 1.0)).collect();
+    if let Some(dy) = p.jvp(&x, &y, &ones.iter().map(Some).collect::<Vec<_>>()) {
+        compare.same_shape("output", "the tangent's shape", dy.shape(), "the value's", y.shape())?;
+    }
+    let slots = cotangents(inputs.len(), |out| p.vjp(&x, &y, &y.map(|_| 1.0), out));
+    for (i, (slot, input)) in slots.iter().zip(inputs).enumerate() {
+        if let Some(cotangent) = slot {
+            let of = format!("input {i}");
+            compare.same_shape(&of, "the cotangent's shape", cotangent.shape(), "the input's", input.shape())?;
+        }
+    }
+    Ok(())
 }
 
 /// The gradient of the readout at elements `x`.
@@ -193,11 +215,16 @@ fn fused_rules<P: Primitive>(p: &P, inputs: &[T], compare: &mut Comparison<'_>) 
 
 /// What a VJP adds to the cotangents of all inputs, zeros written out.
 fn collected(inputs: &[T], vjp: impl FnOnce(&mut Cotangents<'_, T>)) -> Vec<f64> {
-    let mut slots: Vec<Option<T>> = vec![None; inputs.len()];
-    let index: Vec<u32> = (0..inputs.len() as u32).collect();
-    vjp(&mut Cotangents::new(&mut slots, &index, &vec![true; inputs.len()]));
     let or_zeros = |(slot, x): (Option<T>, &T)| slot.unwrap_or_else(|| Tensor::full(x.shape(), 0.0));
-    flat(&slots.into_iter().zip(inputs).map(or_zeros).collect::<Vec<_>>())
+    flat(&cotangents(inputs.len(), vjp).into_iter().zip(inputs).map(or_zeros).collect::<Vec<_>>())
+}
+
+/// What a VJP adds to the cotangents of `n` inputs.
+fn cotangents(n: usize, vjp: impl FnOnce(&mut Cotangents<'_, T>)) -> Vec<Option<T>> {
+    let mut slots: Vec<Option<T>> = vec![None; n];
+    let index: Vec<u32> = (0..n as u32).collect();
+    vjp(&mut Cotangents::new(&mut slots, &index, &vec![true; n]));
+    slots
 }
 
 /// A primitive of scalars on plain floats: value, gradient and Hessian–vector product.
