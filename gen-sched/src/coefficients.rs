@@ -1,4 +1,4 @@
-//! The seed's coefficient functions: the Taylor series of the loss along a direction.
+//! Coefficients of the Taylor series of the loss along a direction.
 
 use ad_core::{Params, Real, Tensor};
 use nn::Direction;

@@ -11,7 +11,7 @@ use crate::rule::{Parabola, Reason, Rule, Step, Taken};
 
 /// Takes steps: holds a network, its parameters, a loss, a direction and a rule.
 ///
-/// This is the seed's training loop:
+/// A training loop of one's own, with exact GeN in the place of a learning-rate scheduler:
 ///
 /// ```
 /// use gen_sched::{ExactGen, Policy, Stepper};

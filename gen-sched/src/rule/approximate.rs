@@ -13,10 +13,10 @@ use crate::rule::{Choice, Parabola, Policy, Rule, Step, stale};
 /// ```
 ///
 /// The estimates carry an error of order α². The first probe is at the default rate, and so is the next after one that
-/// overflowed. A second difference within rounding
-/// of the losses, 4 ε |g(0)| in the precision of the step, tells nothing about den and counts as 0.
+/// overflowed. A second difference within rounding of the losses, 4 ε |g(0)| in the precision of the step, tells nothing
+/// about den and counts as 0.
 ///
-/// Cost: two forward passes at each step that fits the parabola. Source: Bu and Xu, arXiv 2407.02772, as the seed states it.
+/// Cost: two forward passes at each step that fits the parabola. Source: Bu and Xu, arXiv 2407.02772.
 #[derive(Clone, Debug)]
 pub struct ApproximateGen {
     policy: Policy,

@@ -6,8 +6,8 @@ use crate::rule::{Choice, Parabola, Policy, Rule, Step, stale};
 
 /// Exact GeN: α* = num/den with num = df(θ)·ω and den = d²f(θ)(ω, ω), both exact.
 ///
-/// Cost: one curvature sweep at each step that fits the parabola. Where the parabola has no minimum to step to, the default rate; see
-/// [`Policy`] for the settings and [`Reason`](crate::Reason) for the cases.
+/// Cost: one curvature sweep at each step that fits the parabola. Where the parabola has no minimum to step to, the default
+/// rate; see [`Policy`] for the settings and [`Reason`](crate::Reason) for the cases.
 ///
 /// Source: Bu and Xu, arXiv 2407.02772, equation (3.1), with the exact denominator.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use ad_core::{Params, Real, Tensor};
 
 use crate::line::Line;
 
-/// The rate that the seed's schedulers fall back to where their parabola has no minimum.
+/// The rate that GeN falls back to where its parabola has no minimum.
 pub const DEFAULT_RATE: f64 = 1e-3;
 
 /// What a rule decides from.
