@@ -81,6 +81,7 @@ pub fn run(args: CostArgs) -> Result<(), CommandError> {
         params: spec.parameters(),
         threads,
         dtype: args.machine.dtype,
+        repeats: args.repeats,
         measured,
     };
     let text = if args.json {
@@ -91,6 +92,21 @@ pub fn run(args: CostArgs) -> Result<(), CommandError> {
     print(&text).map_err(CommandError::Output)
 }
 
+/// What the rows of times mean.
+const TIMES: &str = "\
+loss: f at the parameters θ on one batch.
+gradient: the loss and its gradient g.
+Hv: also the Hessian times a fixed direction v.
+exact num and den: also slope and curvature of f along g; exact GeN steps by α* = num/den.
+approximate GeN: also f at θ ∓ 0.01 g, through which it fits its parabola instead.
+";
+
+/// What the rows of values mean.
+const VALUES: &str = "\
+num and den are the first and second derivative of f along g; where den is negative, f curves downwards there.
+The Gauss–Newton part of den is what remains of it with the network replaced by its linear approximation at θ.
+";
+
 /// What the command prints.
 #[derive(Serialize)]
 struct Report<'a> {
@@ -100,6 +116,8 @@ struct Report<'a> {
     params: usize,
     threads: usize,
     dtype: Dtype,
+    #[serde(skip)]
+    repeats: usize,
     #[serde(flatten)]
     measured: Measured,
 }
@@ -128,9 +146,11 @@ impl Report<'_> {
         ] {
             checks.row([what.to_owned(), format!("{:.9e}", of(check)), format!("{:.9e}", of(check_b))]);
         }
+        let Report { model, params, threads, repeats, .. } = self;
         format!(
-            "{}: {} parameters, {dtype}, {} thread{plural}\n\n{times}\nWith g the gradient, on the two sets that calls alternate between:\n{checks}",
-            self.model, self.params, self.threads,
+            "{model}: {params} parameters, {dtype}, {threads} thread{plural}\n\n\
+            {times}\nMilliseconds a call, the median of {repeats}, and how many gradients that is worth:\n{TIMES}\n\
+            With g the gradient, on the two sets that calls alternate between:\n{checks}\n{VALUES}"
         )
     }
 }

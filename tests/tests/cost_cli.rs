@@ -1,0 +1,163 @@
+//! `parabola cost`, run as a user runs it.
+
+use std::fs;
+use std::process::Output;
+
+use ad_core::{HessianOperator, Params, Tensor};
+use bench::reference::draw::draw;
+use bench::reference::{Case, Spec};
+use gen_sched::{Objective, Supervised};
+use nn::Mlp;
+use parabola_tests::program::{one_line_error, parabola};
+use serde_json::Value;
+
+fn cost(args: &[&str]) -> Output {
+    parabola().arg("cost").args(["--repeats", "1", "--threads", "1"]).args(args).output().expect("the program")
+}
+
+/// Standard output of a run that succeeds, without a word on standard error.
+#[track_caller]
+fn succeed(args: &[&str]) -> String {
+    let Output { status, stdout, stderr } = cost(args);
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(status.success() && stderr.is_empty(), "{args:?}: {stderr}");
+    String::from_utf8(stdout).expect("text")
+}
+
+/// The message of a run that fails: the only line that it prints.
+#[track_caller]
+fn fail(args: &[&str], code: i32) -> String {
+    let output = cost(args);
+    let message = one_line_error(&output, code);
+    assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1, "{args:?}");
+    assert!(output.stdout.is_empty(), "{args:?}");
+    message
+}
+
+fn dot(a: &Params<Tensor<f64>>, b: &Params<Tensor<f64>>) -> f64 {
+    let product = |a: &Tensor<f64>, b: &Tensor<f64>| a.data().iter().zip(b.data()).map(|(a, b)| a * b).sum::<f64>();
+    a.zip(b, product).arrays().iter().sum()
+}
+
+/// Loss, g·g, g·Hg and g·Gg from products with the whole Hessian and Gauss–Newton matrix.
+fn by_products(spec: &Spec, case: &Case) -> [f64; 4] {
+    let net = Mlp::new(&spec.sizes, spec.act).act_out(spec.act_out);
+    let objective = Supervised { net: &net, loss: &spec.loss, batch: &case.batch };
+    let h = HessianOperator::new(|p| objective.record(p), &case.theta);
+    let g = h.gradient();
+    [h.value().item(), dot(&g, &g), dot(&g, &h.hvp(&g)), dot(&g, &h.ggn_vp(&g))]
+}
+
+#[test]
+fn drawn_models_print_the_values_of_the_library() {
+    for model in [
+        r#"{"kind":"mlp","sizes":[6,9,4],"batch":7,"act":"gelu","loss":"ce","seed":5}"#,
+        r#"{"kind":"mlp","sizes":[3,4,4,2],"batch":1,"act":"softplus","loss":"mse","act_out":true,"timed":false}"#,
+        r#"{"kind":"mlp","sizes":[5,3],"batch":8,"act":"silu","loss":"nsq","scale":2}"#,
+    ] {
+        let text = succeed(&["--model", model, "--dtype", "f64", "--json"]);
+        assert_eq!(text.lines().count(), 1, "one JSON object: {text}");
+        let found: Value = serde_json::from_str(&text).expect("JSON");
+        let spec = Spec::from_name_or_json(model).unwrap();
+        let case = draw(&spec);
+        for (set, case) in [("check", &case), ("check_b", &case.set_b())] {
+            for (key, want) in ["loss", "num", "den", "gn"].into_iter().zip(by_products(&spec, case)) {
+                let got = found[set][key].as_f64().expect("a number");
+                assert!((got - want).abs() <= 1e-11 * want.abs(), "{model} {set}.{key}: {got}, expected {want}");
+            }
+        }
+        let given = ["program", "model", "dtype"].map(|key| found[key].as_str().unwrap());
+        assert_eq!(given, ["parabola", model, "f64"]);
+        assert_eq!(found["params"].as_u64(), Some(spec.parameters() as u64));
+    }
+}
+
+#[test]
+fn the_object_has_the_keys_that_are_compared_and_no_others() {
+    let found: Value = serde_json::from_str(&succeed(&["--model", "mlp-concave", "--json"])).unwrap();
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&found), ["check", "check_b", "dtype", "model", "ms", "params", "program", "threads", "version"]);
+    assert_eq!(keys(&found["check"]), ["den", "gn", "loss", "num"]);
+    assert_eq!(keys(&found["ms"]), ["gen_approx", "gen_exact", "grad", "hvp", "value"]);
+}
+
+#[test]
+fn the_table_says_what_its_rows_mean() {
+    let text = succeed(&["--model", "mlp-concave", "--dtype", "f64"]);
+    for words in [
+        "mlp-concave: 1133 parameters, f64, 1 thread\n",
+        "the median of 1,",
+        "gradient, exact num and den",
+        "steps by α* = num/den",
+        "θ ∓ 0.01 g",
+        "Gauss–Newton part of den is",
+    ] {
+        assert!(text.contains(words), "{words} is missing:\n{text}");
+    }
+}
+
+#[test]
+fn models_that_make_no_sense_are_misuse() {
+    for (model, culprit) in [
+        ("resnet", "unknown model `resnet`; expected one of single-layer, mlp-digits, mlp-mnist"),
+        ("mlp-wyde", "did you mean mlp-wide?"),
+        ("gpt", "kind `gpt` are not supported yet"),
+        (r#"{"kind":"cnn","batch":64}"#, "kind `cnn` are not supported yet"),
+        (r#"{"kind":"mlp","sizes":[4,2]"#, "invalid JSON"),
+        (r#"{"kind":"mlp","sizes":[4,2],"batch":0,"act":"relu","loss":"ce"}"#, "batch: found 0"),
+        (r#"{"kind":"mlp","sizes":[4,2],"batch":2,"act":"gelu_tanh","loss":"ce"}"#, "expected one of tanh, relu, gelu"),
+        (r#"{"kind":"mlp","sizes":[4,2],"batch":2,"act":"relu","loss":"huber"}"#, "expected one of nsq, mse, ce"),
+        (r#"{"kind":"mlp","sizes":[4,2],"batch":2,"atc":"relu","loss":"ce"}"#, "did you mean act?"),
+    ] {
+        let message = fail(&["--model", model], 2);
+        assert!(message.contains(culprit), "{model}: {message}");
+    }
+    assert!(fail(&[], 2).contains("--model"));
+    assert!(fail(&["--model", "mlp-digits", "--dtype", "f16"], 2).contains("f16"));
+    let zero = parabola().args(["cost", "--model", "mlp-digits", "--repeats", "0"]).output().unwrap();
+    assert!(one_line_error(&zero, 2).contains("--repeats"));
+}
+
+const TWO_CLASSES: &str = r#"{"kind":"mlp","sizes":[2,2],"batch":2,"act":"relu","loss":"ce"}"#;
+
+/// A safetensors file of [`TWO_CLASSES`] with these inputs and labels, written out byte by byte.
+fn file(x: [f32; 4], y: [i64; 2]) -> Vec<u8> {
+    let header = r#"{"layers.0.weight":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},"layers.0.bias":{"dtype":"F32","shape":[2],"data_offsets":[16,24]},"x":{"dtype":"F32","shape":[2,2],"data_offsets":[24,40]},"y":{"dtype":"I64","shape":[2],"data_offsets":[40,56]}}"#;
+    let parameters = [0.5f32, -1.0, 0.25, 2.0, 0.1, -0.1];
+    let reals = parameters.into_iter().chain(x).flat_map(f32::to_le_bytes);
+    let length = (header.len() as u64).to_le_bytes();
+    length.into_iter().chain(header.bytes()).chain(reals).chain(y.into_iter().flat_map(i64::to_le_bytes)).collect()
+}
+
+#[test]
+fn files_that_do_not_fit_their_model_are_failures() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("case.safetensors");
+    let weights = path.to_str().expect("text");
+    let x = [1.0, 2.0, 3.0, 4.0];
+    let whole = file(x, [0, 1]);
+    fs::write(&path, &whole).unwrap();
+    succeed(&["--model", TWO_CLASSES, "--weights", weights]);
+    let wider = TWO_CLASSES.replace("[2,2]", "[3,2]");
+    let mut foreign_name = whole.clone();
+    let at = whole.windows(3).position(|w| w == b"\"x\"").unwrap();
+    foreign_name[at + 1] = b'z';
+    for (bytes, model, culprit) in [
+        (file([1.0, f32::NAN, 3.0, 4.0], [0, 1]), TWO_CLASSES, "NaN"),
+        (file([1.0, 2.0, f32::INFINITY, 4.0], [0, 1]), TWO_CLASSES, "inf"),
+        (file(x, [0, 2]), TWO_CLASSES, "`y`: found label 2 in row 1, expected 0 to 1"),
+        (file(x, [-1, 0]), TWO_CLASSES, "`y`: found label -1 in row 0, expected 0 to 1"),
+        (whole.clone(), &wider, "layers.0.weight is [2, 2], expected [2, 3]"),
+        (foreign_name, TWO_CLASSES, "missing x [2, 2]"),
+        (whole[..whole.len() - 1].to_vec(), TWO_CLASSES, "bytes"),
+        (whole[..4].to_vec(), TWO_CLASSES, ""),
+        (Vec::new(), TWO_CLASSES, ""),
+        (b"\x89PNG\r\n\x1a\nno such file at all".to_vec(), TWO_CLASSES, ""),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let message = fail(&["--model", model, "--weights", weights], 1);
+        assert!(message.contains("case.safetensors") && message.contains(culprit), "{culprit}: {message}");
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(fail(&["--model", TWO_CLASSES, "--weights", weights], 1).contains("cannot be read"));
+}
