@@ -7,7 +7,7 @@ use nn::{Activation, Loss};
 use serde::{Serialize, Serializer};
 
 use super::CommandError;
-use super::values::{coefficient, non_negative, positive, positive_count, proper_share};
+use super::values::{coefficient, non_negative, positive, positive_count, proper_share, thread_count};
 use crate::report::run_folder::Existing;
 
 /// The floating-point type of a computation.
@@ -18,6 +18,16 @@ pub enum Dtype {
     F32,
     /// Double precision
     F64,
+}
+
+impl Dtype {
+    /// The name by which `--dtype` chooses it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Dtype::F32 => "f32",
+            Dtype::F64 => "f64",
+        }
+    }
 }
 
 /// The data, and how it is split.
@@ -223,7 +233,7 @@ pub struct MachineArgs {
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub dtype: Dtype,
     /// Threads to compute with; the numbers do not depend on it [default: one a core]
-    #[arg(long, value_name = "N", value_parser = positive_count)]
+    #[arg(long, value_name = "N", value_parser = thread_count)]
     pub threads: Option<usize>,
 }
 

@@ -129,6 +129,7 @@ mod tests {
             ("train --batch 0", "'--batch <N>': must be at least 1"),
             ("--batch many", "'--batch <N>': must be a whole number"),
             ("--threads 0", "'--threads <N>': must be at least 1"),
+            ("cost --model mlp-digits --threads 99999", "'--threads <N>': must be at most 1024"),
             ("--hidden 128,0", "'0' for '--hidden <SIZES>'"),
             ("--rule constant --lr=-0.1", "'--lr <RATE>': must be positive"),
             ("--lr-max 0", "'--lr-max <RATE>': must be positive"),

@@ -10,6 +10,17 @@ pub(crate) fn two_or_more(text: &str) -> Result<usize, String> {
     count_from(text, 2)
 }
 
+/// The most threads that may be asked for: starting very many of them takes minutes.
+const MOST_THREADS: usize = 1024;
+
+/// A whole number from 1 to [`MOST_THREADS`].
+pub(crate) fn thread_count(text: &str) -> Result<usize, String> {
+    match positive_count(text)? {
+        n if n <= MOST_THREADS => Ok(n),
+        _ => Err(format!("must be at most {MOST_THREADS}")),
+    }
+}
+
 fn count_from(text: &str, least: usize) -> Result<usize, String> {
     match text.parse() {
         Ok(n) if n >= least => Ok(n),
@@ -56,6 +67,8 @@ mod tests {
         assert_eq!(positive_count("1"), Ok(1));
         assert!(positive_count("0").is_err() && positive_count("-1").is_err() && positive_count("1.5").is_err());
         assert_eq!(two_or_more("2"), Ok(2));
+        assert_eq!((thread_count("1"), thread_count("1024")), (Ok(1), Ok(1024)));
+        assert!(thread_count("0").is_err() && thread_count("1025").is_err());
         assert_eq!(positive("1e-3"), Ok(1e-3));
         assert!(positive("0").is_err() && positive("1e999").is_err() && positive("x").is_err());
         assert_eq!(non_negative("0"), Ok(0.0));
