@@ -64,6 +64,18 @@ pub struct Measured {
     pub ms: Times,
 }
 
+impl Measured {
+    /// What is NaN or infinite of the values on both sets, in words; `None` if nothing is.
+    pub fn non_finite(&self) -> Option<String> {
+        let named = |set, Checked { loss, num, den, gn }: Checked| {
+            [("loss", loss), ("num", num), ("den", den), ("gn", gn)].map(|(name, x)| (set, name, x))
+        };
+        let values = named("A", self.check).into_iter().chain(named("B", self.check_b));
+        let (set, name, x) = values.into_iter().find(|(_, _, x)| !x.is_finite())?;
+        Some(format!("on set {set}, {name} is {x}"))
+    }
+}
+
 /// Times a model in precision `T`, each figure the median of `repeats` timings; in the current thread pool.
 pub fn measure<T: Real>(spec: &Spec, case: &Case, repeats: usize) -> Measured {
     let model = Model::<T> {
@@ -232,6 +244,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn values_beyond_the_precision_are_named() {
+        // The outputs of one layer are representable in f32, their squares are not.
+        let json = r#"{"kind":"mlp","sizes":[4,2],"batch":3,"act":"relu","loss":"mse","scale":1e20}"#;
+        let spec = Spec::from_name_or_json(json).unwrap();
+        let case = draw(&spec);
+        assert_eq!(measure::<f32>(&spec, &case, 1).non_finite().as_deref(), Some("on set A, loss is inf"));
+        assert_eq!(measure::<f64>(&spec, &case, 1).non_finite(), None);
     }
 
     /// The numbers that `time` calls with.

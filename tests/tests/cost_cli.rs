@@ -118,6 +118,14 @@ fn models_that_make_no_sense_are_misuse() {
     assert!(one_line_error(&zero, 2).contains("--repeats"));
 }
 
+#[test]
+fn values_beyond_the_precision_are_a_failure() {
+    let model = r#"{"kind":"mlp","sizes":[4,2],"batch":3,"act":"relu","loss":"mse","scale":1e20}"#;
+    let message = fail(&["--model", model, "--json"], 1);
+    assert!(message.contains("on set A, loss is inf in f32, expected a finite number"), "{message}");
+    succeed(&["--model", model, "--dtype", "f64", "--json"]);
+}
+
 const TWO_CLASSES: &str = r#"{"kind":"mlp","sizes":[2,2],"batch":2,"act":"relu","loss":"ce"}"#;
 
 /// A safetensors file of [`TWO_CLASSES`] with these inputs and labels, written out byte by byte.

@@ -64,7 +64,8 @@ impl CostArgs {
 /// Times the model and prints the result.
 ///
 /// # Errors
-/// If the model or its file cannot be understood, or standard output cannot be written.
+/// If the model or its file cannot be understood, its values are beyond the precision, or standard output cannot be
+/// written.
 pub fn run(args: CostArgs) -> Result<(), CommandError> {
     let (spec, case) = args.case()?;
     let (measured, threads) = in_pool(args.machine.threads, || {
@@ -74,6 +75,11 @@ pub fn run(args: CostArgs) -> Result<(), CommandError> {
         };
         Ok((measured, rayon::current_num_threads()))
     })?;
+    if let Some(quantity) = measured.non_finite() {
+        let message =
+            format!("--model {}: {quantity} in {}, expected a finite number", args.model, args.machine.dtype.name());
+        return Err(CommandError::Other(message.into()));
+    }
     let report = Report {
         program: "parabola",
         version: env!("CARGO_PKG_VERSION"),
@@ -126,7 +132,7 @@ impl Report<'_> {
     fn table(&self) -> String {
         let Measured { check, check_b, ms } = &self.measured;
         let plural = if self.threads == 1 { "" } else { "s" };
-        let dtype = if self.dtype == Dtype::F32 { "f32" } else { "f64" };
+        let dtype = self.dtype.name();
         let mut times = Table::with_header(["", "ms", "gradients"]);
         for (what, time) in [
             ("loss", ms.value),
