@@ -71,7 +71,8 @@ impl Summary {
         sorted.get(sorted.len().saturating_sub(1) / 2).copied()
     }
 
-    /// Share of steps whose rule fell back; 0 if there were no steps.
+    /// Share of steps whose rule fell back; 0 if there were no steps. A stale step that keeps a fallback's rate counts as
+    /// stale.
     pub fn fallback_share(&self) -> f64 {
         let fallen: u64 = self.reasons.iter().filter(|(reason, _)| reason.is_fallback()).map(|(_, n)| n).sum();
         fallen as f64 / self.alphas.len().max(1) as f64
@@ -114,7 +115,8 @@ impl<T: Real> Trainer<T> {
         self.train.batch(&rows.nth((index % steps) as usize).expect("the step is within its epoch"))
     }
 
-    /// Takes the first `steps` steps of the run, without evaluation.
+    /// Takes the first `steps` steps of the run, without evaluation. Neither this nor [`run`](Self::run) goes on from where
+    /// an earlier call stopped: both start from the first batch, with the parameters as they are.
     pub fn advance(&mut self, steps: u64) {
         for index in 0..steps {
             let batch = self.batch_at(index);
@@ -122,7 +124,7 @@ impl<T: Real> Trainer<T> {
         }
     }
 
-    /// Runs all epochs.
+    /// Runs all epochs, from the first.
     ///
     /// # Errors
     /// The observer's first.

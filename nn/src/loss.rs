@@ -15,11 +15,11 @@ pub enum Loss {
     NormSquared,
     /// Mean of (z − y)² over all elements.
     Mse,
-    /// Mean softmax cross-entropy of class labels.
+    /// Mean softmax cross-entropy of class labels, over rows weighted by their class ([`ad_core::ops::CrossEntropy`]).
     CrossEntropy {
-        /// The share of each target that is spread over all classes.
+        /// The share of each target that is spread over all classes, within [0, 1].
         smoothing: f64,
-        /// A weight for each class.
+        /// A weight for each class, ≥ 0. As in PyTorch the mean divides by the sum of the rows' weights, not their number.
         weights: Option<Vec<f64>>,
     },
     /// Mean binary cross-entropy of targets in [0, 1], z being logits: mean of softplus(z) − y z.

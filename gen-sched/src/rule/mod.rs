@@ -173,9 +173,11 @@ pub struct Policy {
     pub lr_max: f64,
     /// The rate where the parabola has no minimum to step to; [`DEFAULT_RATE`] by default. The bounds do not apply to it.
     pub default_rate: f64,
-    /// Φ: the parabola is fitted at every Φ-th step, and whenever there is no rate to keep; 1 by default.
+    /// Φ: the parabola is fitted at every Φ-th step, and whenever there is no rate to keep; 1 by default. Between fits the
+    /// last rate is kept, be it a fallback's: a concave fit holds the default rate for Φ steps.
     pub every: u64,
-    /// γ in α ← γ α + (1 − γ) α*, within [0, 1); 0 (no averaging) by default.
+    /// γ in α ← γ α + (1 − γ) α*, within [0, 1); 0 (no averaging) by default. The rate before counts as it was used: held
+    /// within the bounds, or a fallback's.
     pub gamma: f64,
 }
 
