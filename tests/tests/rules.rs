@@ -119,6 +119,25 @@ fn averaging_laziness_and_bounds() {
 }
 
 #[test]
+fn a_fallback_s_rate_is_kept_and_averaged_like_any_other() {
+    // x⁴ − x² is concave near 0; at 1 it is convex, and along one axis num/den = g²/(g² f″) = 1/f″ = 1/10.
+    let bumpy = |p: &Params<Var<T>>| p.get("x").powi(4).sum_all() - p.get("x").powi(2).sum_all();
+    let points = [0.1, 1.0, 1.0].map(|x| Params::new([("x", Tensor::from_vec(&[1], vec![x]))]));
+    let of = |policy: Policy| -> Vec<(f64, Reason)> {
+        let chosen = choices(&mut ExactGen::new(policy), &bumpy, &points);
+        chosen.iter().map(|(choice, _)| (choice.alpha, choice.reason)).collect()
+    };
+    let lazy = of(Policy { every: 2, ..Policy::default() });
+    assert_eq!(lazy[..2], [(DEFAULT_RATE, Reason::Concave), (DEFAULT_RATE, Reason::Stale)]);
+    assert_eq!(lazy[2].1, Reason::Parabola);
+    assert_relative_eq!(lazy[2].0, 0.1, max_relative = 1e-14);
+
+    let averaged = of(Policy { gamma: 0.9, ..Policy::default() });
+    assert_eq!(averaged[0], (DEFAULT_RATE, Reason::Concave));
+    assert_relative_eq!(averaged[1].0, 0.9 * DEFAULT_RATE + 0.1 * 0.1, max_relative = 1e-14);
+}
+
+#[test]
 fn concave_points_take_the_default_rate() {
     let concave = |p: &Params<Var<T>>| quadratic(p).scale(-1.0);
     for rule in [&mut ExactGen::default() as &mut dyn Rule<f64>, &mut ApproximateGen::default()] {
