@@ -7,7 +7,8 @@ use smallvec::SmallVec;
 
 use crate::dual::Dual;
 use crate::primitive::{Cotangents, Primitive, general_vjp_tangent};
-use crate::real::{Real, lane_sum};
+use crate::kernel;
+use crate::real::Real;
 use crate::tensor::Tensor;
 
 /// Arithmetic of owned values with owned values and with references.
@@ -94,6 +95,12 @@ pub trait Array: Arith + Clone + Debug + 'static {
         Self::lift(Self::Base::from_tensor(t.cast()))
     }
 
+    /// self + other, in the place of self where it has one of its own.
+    #[inline]
+    fn accumulated(self, other: Self) -> Self {
+        self + other
+    }
+
     /// Tangent of `p` at `x`, where `y = p(x)`.
     #[inline]
     fn jvp<P: Primitive>(p: &P, x: &[&Self], y: &Self, dx: &[Option<&Self>]) -> Option<Self> {
@@ -167,6 +174,14 @@ impl<T: Real> Base for Tensor<T> {
 impl<T: Real> Array for Tensor<T> {
     type Base = Self;
 
+    fn accumulated(mut self, other: Self) -> Self {
+        if self.shape() != other.shape() {
+            return self + other;
+        }
+        kernel::onto(self.data_mut(), other.data(), |a, b| a + b);
+        self
+    }
+
     #[inline]
     #[track_caller]
     fn apply<P: Primitive>(p: P, x: &[&Self]) -> Self {
@@ -211,7 +226,7 @@ impl<T: Real> Ground for Tensor<T> {
     fn inner(&self, other: &Self) -> f64 {
         let (a, b) = (self.data(), other.data());
         assert!(a.len() == b.len(), "inner product of shapes {:?} and {:?}", self.shape(), other.shape());
-        lane_sum(a.len(), |i| a[i].to_f64() * b[i].to_f64())
+        kernel::inner(a, b)
     }
 }
 

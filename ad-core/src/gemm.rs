@@ -1,8 +1,14 @@
-//! The one place where matrix products are computed: a safe wrapper around the `gemm` crate.
+//! The one place where matrix products are computed, by `faer`, and counted.
 //!
-//! The choice between one thread and the current rayon pool depends on the sizes only, and threads split rows and
-//! columns, never the inner dimension, so a result does not depend on the number of threads.
-#![allow(unsafe_code)]
+//! A product is cut into blocks of its result, and blocks are shared out over the current rayon pool. Where it is cut depends
+//! on the sizes only, and never along the inner dimension, so a result does not depend on the number of threads.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use faer::linalg::matmul::matmul;
+use faer::linalg::matmul::triangular::{self, BlockStructure};
+use faer::{Accum, MatMut, MatRef, Par};
+use rayon::prelude::*;
 
 use crate::real::Real;
 
@@ -15,7 +21,7 @@ pub(crate) struct Matrix<'a, T> {
     transposed: bool,
 }
 
-impl<'a, T> Matrix<'a, T> {
+impl<'a, T: Real> Matrix<'a, T> {
     /// A view of `data` as a `rows × cols` matrix; if `transposed`, `data` holds its transpose row by row.
     ///
     /// # Panics
@@ -25,66 +31,175 @@ impl<'a, T> Matrix<'a, T> {
         Matrix { data, rows, cols, transposed }
     }
 
-    /// (column stride, row stride).
-    fn strides(&self) -> (isize, isize) {
-        if self.transposed { (self.rows as isize, 1) } else { (1, self.cols as isize) }
+    /// The transpose, over the same numbers.
+    pub(crate) fn transpose(self) -> Self {
+        Matrix { rows: self.cols, cols: self.rows, transposed: !self.transposed, ..self }
+    }
+
+    fn view(self) -> MatRef<'a, T> {
+        match self.transposed {
+            false => MatRef::from_row_major_slice(self.data, self.rows, self.cols),
+            true => MatRef::from_row_major_slice(self.data, self.cols, self.rows).transpose(),
+        }
     }
 }
 
-/// Multiply-adds from which a product is shared out over threads; below, handing out the work costs more than it saves.
-const PARALLEL_FROM: usize = 1 << 21;
+/// What a product does with the numbers that are in its result's place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Onto<'a, T> {
+    /// Overwrites them.
+    Nothing,
+    /// Overwrites them, each row starting from this one.
+    Row(&'a [T]),
+    /// Adds to them.
+    Present,
+}
 
-/// c = a b, or c += a b if `accumulate`; c is row-major.
+/// Floating-point operations of all matrix products so far, of all threads together: two a multiply-add.
+static FLOPS: AtomicU64 = AtomicU64::new(0);
+
+/// Floating-point operations of the matrix products computed since the program started, on all threads: 2nkm for an n×k by
+/// a k×m matrix, n(n + 1)k for one half of a symmetric n×k by k×n product.
+pub fn flops() -> u64 {
+    FLOPS.load(Ordering::Relaxed)
+}
+
+/// Multiply-adds from which a product is cut into blocks at all.
+const CUT_FROM: usize = 1 << 18;
+/// Multiply-adds that a block should have at least.
+const BLOCK: usize = 1 << 17;
+/// Columns and rows of the result that a block should have at least, so that its operands are reused enough.
+const NARROWEST: usize = 64;
+/// Blocks beyond which cutting finer would only load the operands more often.
+const MOST: usize = 16;
+
+/// c = onto + a b; c is row-major.
 ///
 /// # Panics
 /// If the sizes do not fit.
-pub(crate) fn matmul_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, accumulate: bool) {
+pub(crate) fn matmul_into<T: Real>(c: &mut [T], onto: Onto<'_, T>, a: Matrix<'_, T>, b: Matrix<'_, T>) {
     let (n, k, m) = (a.rows, a.cols, b.cols);
     assert!(b.rows == k && c.len() == n * m, "product {n}×{k} by {}×{m} into {} numbers", b.rows, c.len());
+    FLOPS.fetch_add(2 * (n * k * m) as u64, Ordering::Relaxed);
     if c.is_empty() {
         return;
     }
-    if k == 0 {
-        if !accumulate {
-            c.fill(T::default());
+    let (a, b, c) = (a.view(), b.view(), MatMut::from_row_major_slice_mut(c, n, m));
+    let [down, across] = cuts(n, k, m);
+    if down * across == 1 {
+        return block(c, onto, a, b);
+    }
+    let (height, width) = (n.div_ceil(down), m.div_ceil(across).next_multiple_of(16));
+    let mut blocks = Vec::with_capacity(down * across);
+    for (i, c) in pieces(c, height, MatMut::nrows, MatMut::split_at_row_mut).into_iter().enumerate() {
+        let a = a.subrows(i * height, c.nrows());
+        for (j, c) in pieces(c, width, MatMut::ncols, MatMut::split_at_col_mut).into_iter().enumerate() {
+            let (from, wide) = (j * width, c.ncols());
+            let onto = match onto {
+                Onto::Row(row) => Onto::Row(&row[from..from + wide]),
+                other => other,
+            };
+            blocks.push((c, onto, a, b.subcols(from, wide)));
         }
+    }
+    blocks.into_par_iter().with_max_len(1).for_each(|(c, onto, a, b)| block(c, onto, a, b));
+}
+
+/// A matrix cut into pieces of `size` (the last may be smaller) along the axis that `len` and `split` are of.
+fn pieces<'a, T>(
+    mut rest: MatMut<'a, T>,
+    size: usize,
+    len: fn(&MatMut<'a, T>) -> usize,
+    split: fn(MatMut<'a, T>, usize) -> (MatMut<'a, T>, MatMut<'a, T>),
+) -> Vec<MatMut<'a, T>> {
+    let mut pieces = Vec::with_capacity(len(&rest).div_ceil(size));
+    while len(&rest) > size {
+        let (piece, others) = split(rest, size);
+        pieces.push(piece);
+        rest = others;
+    }
+    pieces.push(rest);
+    pieces
+}
+
+/// How many blocks a product is cut into, down its rows and across its columns: by the sizes alone.
+fn cuts(n: usize, k: usize, m: usize) -> [usize; 2] {
+    let work = n * k * m;
+    if work < CUT_FROM {
+        return [1, 1];
+    }
+    let blocks = (work / BLOCK).clamp(2, MOST);
+    let across = (m / NARROWEST).clamp(1, blocks.min(4));
+    let down = (n / NARROWEST).clamp(1, blocks / across);
+    [down, across]
+}
+
+/// One block, on the current thread.
+fn block<T: Real>(mut c: MatMut<'_, T>, onto: Onto<'_, T>, a: MatRef<'_, T>, b: MatRef<'_, T>) {
+    let accum = match onto {
+        Onto::Nothing => Accum::Replace,
+        Onto::Present => Accum::Add,
+        Onto::Row(row) => {
+            for c in c.as_mut().row_iter_mut() {
+                c.iter_mut().zip(row).for_each(|(c, &r)| *c = r);
+            }
+            Accum::Add
+        }
+    };
+    T::product(c, accum, a, b);
+}
+
+/// The lower triangle, diagonal included, of c = a b, where the product is known to be symmetric; what is above stays.
+///
+/// # Panics
+/// If the sizes do not fit.
+pub(crate) fn lower_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
+    let (n, k) = (a.rows, a.cols);
+    assert!(b.rows == k && b.cols == n && c.len() == n * n, "half of {n}×{k} by {}×{}", b.rows, b.cols);
+    FLOPS.fetch_add((n * (n + 1) * k) as u64, Ordering::Relaxed);
+    if c.is_empty() {
         return;
     }
-    let threads = rayon::current_num_threads();
-    let parallelism = if n * k * m < PARALLEL_FROM || threads == 1 {
-        gemm::Parallelism::None
-    } else {
-        gemm::Parallelism::Rayon(threads)
-    };
-    let ((a_cs, a_rs), (b_cs, b_rs)) = (a.strides(), b.strides());
-    let one = T::from_f64(1.0);
-    let alpha = if accumulate { one } else { T::default() };
-    // SAFETY: `Matrix::new` and the assertion above make every offset i·rs + j·cs lie inside its slice, c is borrowed
-    // exclusively, and T is f32 or f64.
-    unsafe {
-        gemm::gemm(
-            n,
-            m,
-            k,
-            c.as_mut_ptr(),
-            1,
-            m as isize,
-            accumulate,
-            a.data.as_ptr(),
-            a_cs,
-            a_rs,
-            b.data.as_ptr(),
-            b_cs,
-            b_rs,
-            alpha,
-            one,
-            false,
-            false,
-            false,
-            parallelism,
-        );
-    }
+    let (a, b, c) = (a.view(), b.view(), MatMut::from_row_major_slice_mut(c, n, n));
+    let height = if n * n * k / 2 < CUT_FROM { n } else { n.div_ceil(4).next_multiple_of(16) };
+    let rows = pieces(c, height, MatMut::nrows, MatMut::split_at_row_mut);
+    // The last rows are the longest, so they go first.
+    rows.into_par_iter().enumerate().rev().with_max_len(1).for_each(|(i, c)| {
+        let from = i * height;
+        let (left, right) = c.split_at_col_mut(from);
+        let high = left.nrows();
+        let a = a.subrows(from, high);
+        if from > 0 {
+            T::product(left, Accum::Replace, a, b.subcols(0, from));
+        }
+        T::lower_product(right.subcols_mut(0, high), a, b.subcols(from, high));
+    });
 }
+
+/// The products of `faer` at one scalar; the engine's scalars are those that have them.
+pub trait Product: Sized {
+    /// c = a b, or c += a b, on the current thread.
+    fn product(c: MatMut<'_, Self>, accum: Accum, a: MatRef<'_, Self>, b: MatRef<'_, Self>);
+    /// The lower triangle of c = a b, on the current thread.
+    fn lower_product(c: MatMut<'_, Self>, a: MatRef<'_, Self>, b: MatRef<'_, Self>);
+}
+
+macro_rules! product {
+    ($($t:ty),*) => {$(
+        impl Product for $t {
+            fn product(c: MatMut<'_, $t>, accum: Accum, a: MatRef<'_, $t>, b: MatRef<'_, $t>) {
+                matmul(c, accum, a, b, 1.0, Par::Seq);
+            }
+
+            fn lower_product(c: MatMut<'_, $t>, a: MatRef<'_, $t>, b: MatRef<'_, $t>) {
+                let full = BlockStructure::Rectangular;
+                let half = BlockStructure::TriangularLower;
+                triangular::matmul(c, half, Accum::Replace, a, full, b, full, 1.0, Par::Seq);
+            }
+        }
+    )*};
+}
+product!(f32, f64);
 
 #[cfg(test)]
 mod tests {
@@ -94,21 +209,49 @@ mod tests {
         (0..n).map(|i| (i as f64 * step).sin()).collect()
     }
 
+    /// A product large enough to be cut, and one that is not.
+    const SIZES: [[usize; 3]; 3] = [[5, 7, 3], [130, 40, 300], [70, 64, 70]];
+
     #[test]
     fn every_layout_agrees_with_three_loops() {
-        let (n, k, m) = (5, 7, 3);
-        let (a, b) = (numbers(n * k, 0.7), numbers(k * m, 1.3));
-        for (ta, tb, accumulate) in
-            [(false, false, false), (true, false, true), (false, true, false), (true, true, true)]
-        {
-            let at = |i: usize, l: usize| if ta { a[l * n + i] } else { a[i * k + l] };
-            let bt = |l: usize, j: usize| if tb { b[j * k + l] } else { b[l * m + j] };
-            let mut c = vec![2.0; n * m];
-            matmul_into(&mut c, Matrix::new(&a, n, k, ta), Matrix::new(&b, k, m, tb), accumulate);
+        for [n, k, m] in SIZES {
+            let (a, b, row) = (numbers(n * k, 0.7), numbers(k * m, 1.3), numbers(m, 0.3));
+            for (ta, tb, onto) in [
+                (false, false, Onto::Nothing),
+                (true, false, Onto::Present),
+                (false, true, Onto::Row(&row)),
+                (true, true, Onto::Nothing),
+            ] {
+                let at = |i: usize, l: usize| if ta { a[l * n + i] } else { a[i * k + l] };
+                let bt = |l: usize, j: usize| if tb { b[j * k + l] } else { b[l * m + j] };
+                let mut c = vec![2.0; n * m];
+                matmul_into(&mut c, onto, Matrix::new(&a, n, k, ta), Matrix::new(&b, k, m, tb));
+                for i in 0..n {
+                    for j in 0..m {
+                        let start = match onto {
+                            Onto::Nothing => 0.0,
+                            Onto::Present => 2.0,
+                            Onto::Row(row) => row[j],
+                        };
+                        let want = (0..k).map(|l| at(i, l) * bt(l, j)).sum::<f64>() + start;
+                        approx::assert_relative_eq!(c[i * m + j], want, max_relative = 1e-12, epsilon = 1e-12);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn half_of_a_symmetric_product_is_that_half() {
+        for (n, k) in [(1, 3), (5, 7), (70, 300), (130, 64)] {
+            let a = numbers(n * k, 0.7);
+            let (left, mut half, mut whole) = (Matrix::new(&a, n, k, false), vec![9.0; n * n], vec![0.0; n * n]);
+            lower_into(&mut half, left, left.transpose());
+            matmul_into(&mut whole, Onto::Nothing, left, left.transpose());
             for i in 0..n {
-                for j in 0..m {
-                    let want = (0..k).map(|l| at(i, l) * bt(l, j)).sum::<f64>() + if accumulate { 2.0 } else { 0.0 };
-                    approx::assert_relative_eq!(c[i * m + j], want, max_relative = 1e-13, epsilon = 1e-13);
+                for j in 0..n {
+                    let want = if j <= i { whole[i * n + j] } else { 9.0 };
+                    approx::assert_relative_eq!(half[i * n + j], want, max_relative = 1e-12, epsilon = 1e-12);
                 }
             }
         }
@@ -117,23 +260,27 @@ mod tests {
     #[test]
     fn an_empty_inner_dimension_gives_zeros() {
         let mut c = vec![1.0; 6];
-        matmul_into(&mut c, Matrix::new(&[], 2, 0, false), Matrix::new(&[], 0, 3, false), false);
+        matmul_into(&mut c, Onto::Nothing, Matrix::new(&[], 2, 0, false), Matrix::new(&[], 0, 3, false));
         assert_eq!(c, vec![0.0; 6]);
     }
 
     #[test]
     fn results_do_not_depend_on_the_number_of_threads() {
-        for (n, k, m) in [(256, 300, 130), (64, 1024, 512), (1000, 64, 64), (128, 784, 512), (33, 2049, 65)] {
+        for [n, k, m] in [[256, 300, 130], [64, 1024, 512], [1000, 64, 64], [128, 784, 512], [33, 2049, 65]] {
             let (a, b) = (numbers(n * k, 0.7), numbers(k * m, 1.3));
-            let product = |threads: usize| {
+            let products = |threads: usize| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-                let mut c = vec![0.0; n * m];
-                pool.install(|| matmul_into(&mut c, Matrix::new(&a, n, k, false), Matrix::new(&b, k, m, true), false));
-                c
+                let (mut c, mut half) = (vec![0.0; n * m], vec![0.0; n * n]);
+                let left = Matrix::new(&a, n, k, false);
+                pool.install(|| {
+                    matmul_into(&mut c, Onto::Nothing, left, Matrix::new(&b, k, m, true));
+                    lower_into(&mut half, left, left.transpose());
+                });
+                (c, half)
             };
-            let one = product(1);
+            let one = products(1);
             for threads in [2, 3, 4] {
-                assert!(one == product(threads), "{n}×{k}×{m} on {threads} threads");
+                assert!(one == products(threads), "{n}×{k}×{m} on {threads} threads");
             }
         }
     }

@@ -65,9 +65,11 @@
 //! To read the engine, take [`primitive`], then one file of [`ops`], then [`sweep`].
 
 pub mod array;
+pub mod buffer;
 pub mod check;
 pub mod dual;
 mod gemm;
+mod kernel;
 pub mod operator;
 pub mod ops;
 pub mod primitive;

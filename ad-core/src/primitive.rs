@@ -154,7 +154,7 @@ impl<'a, A: Array> Cotangents<'a, A> {
             let slot = &mut self.slots[self.index[i] as usize];
             let c = cotangent();
             *slot = Some(match slot.take() {
-                Some(sum) => sum + c,
+                Some(sum) => sum.accumulated(c),
                 None => c,
             });
         }

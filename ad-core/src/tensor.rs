@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::buffer::Buffer;
+use crate::kernel;
 use crate::real::Real;
 use crate::shape::{Offsets, Shape, broadcast, broadcast_strides, count};
 
@@ -17,9 +19,9 @@ use crate::shape::{Offsets, Shape, broadcast, broadcast_strides, count};
 /// assert_eq!(x.data()[4], 5.0);
 /// ```
 #[derive(Clone, PartialEq)]
-pub struct Tensor<T> {
+pub struct Tensor<T: Real> {
     shape: Shape,
-    data: Arc<Vec<T>>,
+    data: Arc<Buffer<T>>,
 }
 
 impl<T: Real> Tensor<T> {
@@ -35,7 +37,7 @@ impl<T: Real> Tensor<T> {
             count(shape),
             data.len()
         );
-        Tensor { shape: Shape::from_slice(shape), data: Arc::new(data) }
+        Tensor { shape: Shape::from_slice(shape), data: Arc::new(Buffer::new(data)) }
     }
 
     /// The scalar (rank 0) holding `x`.
@@ -45,12 +47,12 @@ impl<T: Real> Tensor<T> {
 
     /// The array of this shape whose every element is `x`.
     pub fn full(shape: &[usize], x: T) -> Self {
-        Tensor::from_vec(shape, vec![x; count(shape)])
+        Tensor::filled(shape, |out| out.fill(x))
     }
 
     /// The array of this shape whose element at row-major position `i` is `f(i)`.
     pub fn from_fn(shape: &[usize], f: impl FnMut(usize) -> T) -> Self {
-        Tensor::from_vec(shape, (0..count(shape)).map(f).collect())
+        Tensor::from_elements(shape, (0..count(shape)).map(f))
     }
 
     /// Sizes of the axes, outermost first.
@@ -80,12 +82,13 @@ impl<T: Real> Tensor<T> {
 
     /// The elements in row-major order, to be written to; copies them first if the buffer is shared.
     pub fn data_mut(&mut self) -> &mut [T] {
-        Arc::make_mut(&mut self.data).as_mut_slice()
+        let buffer: &mut Buffer<T> = Arc::make_mut(&mut self.data);
+        buffer
     }
 
     /// The elements as a vector, without a copy where the buffer is not shared.
     pub fn into_vec(self) -> Vec<T> {
-        Arc::try_unwrap(self.data).unwrap_or_else(|shared| (*shared).clone())
+        Arc::try_unwrap(self.data).unwrap_or_else(|shared| (*shared).clone()).into_vec()
     }
 
     /// The only element.
@@ -100,10 +103,42 @@ impl<T: Real> Tensor<T> {
 
     /// The same numbers in another precision (rounded to nearest).
     pub fn cast<U: Real>(&self) -> Tensor<U> {
-        Tensor {
-            shape: self.shape.clone(),
-            data: Arc::new(self.data.iter().map(|x| U::from_f64(x.to_f64())).collect()),
-        }
+        Tensor::from_elements(&self.shape, self.data.iter().map(|x| U::from_f64(x.to_f64())))
+    }
+
+    /// self + c·other, element by element: what a step θ − αω is made of.
+    ///
+    /// ```
+    /// use ad_core::Tensor;
+    /// let (theta, omega) = (Tensor::full(&[3], 1.0), Tensor::full(&[3], 4.0));
+    /// assert_eq!(theta.plus_scaled(-0.25, &omega).data(), [0.0; 3]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    #[track_caller]
+    pub fn plus_scaled(&self, c: f64, other: &Self) -> Self {
+        let (a, b) = (self.shape(), other.shape());
+        assert!(a == b, "plus_scaled: shapes {a:?} and {b:?} differ");
+        let c = T::from_f64(c);
+        Tensor::filled(a, |out| kernel::pairs(out, self.data(), other.data(), |a, b| a + c * b))
+    }
+
+    /// The array of this shape whose elements `fill` writes, all of them: it is given numbers of no particular value.
+    pub(crate) fn filled(shape: &[usize], fill: impl FnOnce(&mut [T])) -> Self {
+        let mut data = Buffer::stale(count(shape));
+        fill(&mut data);
+        Tensor { shape: Shape::from_slice(shape), data: Arc::new(data) }
+    }
+
+    /// The array of this shape with these elements, one for each place.
+    pub(crate) fn from_elements(shape: &[usize], elements: impl Iterator<Item = T>) -> Self {
+        Tensor::filled(shape, |out| out.iter_mut().zip(elements).for_each(|(o, x)| *o = x))
+    }
+
+    /// Whether the two are one buffer.
+    pub(crate) fn shares(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.data, &other.data)
     }
 
     /// The same elements in another shape of as many elements.
@@ -114,8 +149,8 @@ impl<T: Real> Tensor<T> {
     }
 
     /// `f` of each element.
-    pub(crate) fn map(&self, f: impl Fn(T) -> T) -> Self {
-        Tensor { shape: self.shape.clone(), data: Arc::new(self.data.iter().map(|&x| f(x)).collect()) }
+    pub(crate) fn map(&self, f: impl Fn(T) -> T + Sync) -> Self {
+        Tensor::filled(&self.shape, |out| kernel::each(out, self.data(), f))
     }
 
     /// `f` of each pair of elements, the two arrays broadcast together.
@@ -123,27 +158,31 @@ impl<T: Real> Tensor<T> {
     /// # Panics
     /// If they cannot be, naming the operation.
     #[track_caller]
-    pub(crate) fn zip(&self, op: &str, other: &Self, f: impl Fn(T, T) -> T) -> Self {
+    pub(crate) fn zip(&self, op: &str, other: &Self, f: impl Fn(T, T) -> T + Sync) -> Self {
         let (a, b) = (self.data(), other.data());
         if self.shape == other.shape {
-            return Tensor::from_vec(&self.shape, a.iter().zip(b).map(|(&a, &b)| f(a, b)).collect());
+            return Tensor::filled(&self.shape, |out| kernel::pairs(out, a, b, f));
         }
         let Some(shape) = broadcast(&self.shape, &other.shape) else {
             panic!("{op}: shapes {:?} and {:?} do not broadcast", self.shape(), other.shape());
         };
-        let data = match (a, b) {
-            (a, &[b]) => a.iter().map(|&a| f(a, b)).collect(),
-            (&[a], b) => b.iter().map(|&b| f(a, b)).collect(),
+        match (a, b) {
+            (a, &[b]) => Tensor::from_elements(&shape, a.iter().map(|&a| f(a, b))),
+            (&[a], b) => Tensor::from_elements(&shape, b.iter().map(|&b| f(a, b))),
             // A row repeated down the other operand, such as a bias.
             (a, b) if shape == self.shape && shape.ends_with(&other.shape) && !b.is_empty() => {
-                a.chunks_exact(b.len()).flat_map(|row| row.iter().zip(b).map(|(&a, &b)| f(a, b))).collect()
+                Tensor::filled(&shape, |out| {
+                    for (out, row) in out.chunks_exact_mut(b.len()).zip(a.chunks_exact(b.len())) {
+                        out.iter_mut().zip(row).zip(b).for_each(|((o, &a), &b)| *o = f(a, b));
+                    }
+                })
             }
             (a, b) => {
                 let (sa, sb) = (broadcast_strides(&self.shape, &shape), broadcast_strides(&other.shape, &shape));
-                Offsets::new(&shape, &sa).zip(Offsets::new(&shape, &sb)).map(|(i, j)| f(a[i], b[j])).collect()
+                let places = Offsets::new(&shape, &sa).zip(Offsets::new(&shape, &sb));
+                Tensor::from_elements(&shape, places.map(|(i, j)| f(a[i], b[j])))
             }
-        };
-        Tensor::from_vec(&shape, data)
+        }
     }
 }
 

@@ -101,7 +101,6 @@ impl<T: Real> Direction<T> for Sgd {
 pub fn moved<T: Real>(theta: &Params<Tensor<T>>, alpha: f64, omega: &Params<Tensor<T>>) -> Params<Tensor<T>> {
     theta.zip(omega, |w, o| {
         assert!(w.shape() == o.shape(), "a parameter of shape {:?} cannot move along {:?}", w.shape(), o.shape());
-        let (rate, from, along) = (T::from_f64(alpha), w.data(), o.data());
-        Tensor::from_vec(w.shape(), from.iter().zip(along).map(|(&w, &o)| w - rate * o).collect())
+        w.plus_scaled(-alpha, o)
     })
 }

@@ -1,7 +1,9 @@
 //! Matrix products, with transposes and leading batch axes, and the linear layer.
 
+use smallvec::SmallVec;
+
 use crate::array::Array;
-use crate::gemm::{Matrix, matmul_into};
+use crate::gemm::{Matrix, Onto, matmul_into};
 use crate::ops::binary::sum;
 use crate::ops::{Ops, recorded_as};
 use crate::primitive::{Cotangents, Kind, Primitive};
@@ -53,22 +55,19 @@ impl Primitive for MatMul {
         let (lead, [n, k, m]) = self.dims(a.shape(), b.shape());
         let mut shape = lead.clone();
         shape.extend([n, m]);
-        let mut out = vec![T::default(); count(&shape)];
-        if out.is_empty() {
-            return Tensor::from_vec(&shape, out);
-        }
         let offsets = |t: &Tensor<T>| {
             let lead_of_t = &t.shape()[..t.rank() - 2];
             let steps = broadcast_strides(lead_of_t, &lead);
-            crate::shape::Offsets::new(&lead, &steps).collect::<Vec<_>>()
+            crate::shape::Offsets::new(&lead, &steps).collect::<SmallVec<[usize; 1]>>()
         };
         let (oa, ob) = (offsets(a), offsets(b));
-        for (i, c) in out.chunks_exact_mut(n * m).enumerate() {
-            let left = Matrix::new(&a.data()[oa[i] * n * k..][..n * k], n, k, self.ta);
-            let right = Matrix::new(&b.data()[ob[i] * k * m..][..k * m], k, m, self.tb);
-            matmul_into(c, left, right, false);
-        }
-        Tensor::from_vec(&shape, out)
+        Tensor::filled(&shape, |out| {
+            for (i, c) in out.chunks_exact_mut((n * m).max(1)).enumerate() {
+                let left = Matrix::new(&a.data()[oa[i] * n * k..][..n * k], n, k, self.ta);
+                let right = Matrix::new(&b.data()[ob[i] * k * m..][..k * m], k, m, self.tb);
+                matmul_into(c, Onto::Nothing, left, right);
+            }
+        })
     }
 
     fn jvp<A: Array>(&self, x: &[&A], _y: &A, dx: &[Option<&A>]) -> Option<A> {
@@ -123,14 +122,9 @@ impl Primitive for Linear {
         let mut shape = Shape::from_slice(input.shape());
         *shape.last_mut().expect("rank is at least 1") = n_out;
         let rows = count(&shape[..shape.len() - 1]);
-        let mut out = match bias {
-            Some(b) => b.data().repeat(rows),
-            None => vec![T::default(); rows * n_out],
-        };
-        let left = Matrix::new(input.data(), rows, n_in, false);
-        let right = Matrix::new(weight.data(), n_in, n_out, true);
-        matmul_into(&mut out, left, right, bias.is_some());
-        Tensor::from_vec(&shape, out)
+        let onto = bias.map_or(Onto::Nothing, |b| Onto::Row(b.data()));
+        let (left, right) = (Matrix::new(input.data(), rows, n_in, false), Matrix::new(weight.data(), n_in, n_out, true));
+        Tensor::filled(&shape, |out| matmul_into(out, onto, left, right))
     }
 
     fn jvp<A: Array>(&self, x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {

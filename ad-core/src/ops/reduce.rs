@@ -1,6 +1,7 @@
 //! Sums, maxima and cumulative sums over axes, and argmax.
 
 use crate::array::Array;
+use crate::kernel::column_sums;
 use crate::ops::{Ops, recorded_as};
 use crate::primitive::{Cotangents, Kind, Primitive};
 use crate::real::{Real, lane_sum};
@@ -32,17 +33,14 @@ fn sum_over<T: Real>(axes: Axes, shape: &[usize], data: &[T]) -> Vec<T> {
         let n = data.len() / size;
         return data.chunks_exact(n).map(|row| T::from_f64(lane_sum(n, |i| row[i].to_f64()))).collect();
     }
-    let mut sums = vec![0.0; size];
     if axes == Axes::all(outer_to) && size > 0 {
-        for row in data.chunks_exact(size) {
-            for (s, v) in sums.iter_mut().zip(row) {
-                *s += v.to_f64();
-            }
-        }
-    } else {
-        for (v, o) in data.iter().zip(Offsets::new(shape, &reduction_strides(axes, shape))) {
-            sums[o] += v.to_f64();
-        }
+        let mut sums = vec![T::default(); size];
+        column_sums(&mut sums, data);
+        return sums;
+    }
+    let mut sums = vec![0.0; size];
+    for (v, o) in data.iter().zip(Offsets::new(shape, &reduction_strides(axes, shape))) {
+        sums[o] += v.to_f64();
     }
     sums.into_iter().map(T::from_f64).collect()
 }

@@ -5,6 +5,7 @@ mod elementary;
 use std::fmt;
 
 use crate::array::{Array, Base};
+use crate::gemm::Product;
 
 /// A floating-point scalar: `f32` or `f64`, with the elementary functions that primitives evaluate.
 ///
@@ -13,6 +14,7 @@ use crate::array::{Array, Base};
 pub trait Real:
     Array<Base = Self>
     + Base<Scalar = Self>
+    + Product
     + Copy
     + PartialOrd
     + Default
@@ -124,6 +126,11 @@ pub(crate) fn lane_sum(n: usize, f: impl Fn(usize) -> f64) -> f64 {
     for i in whole..n {
         lanes[i - whole] += f(i);
     }
-    let [a, b, c, d, e, g, h, i] = lanes;
+    sum_of_lanes(lanes)
+}
+
+/// The sum of eight lanes, by pairs.
+#[inline]
+pub(crate) fn sum_of_lanes([a, b, c, d, e, g, h, i]: [f64; 8]) -> f64 {
     ((a + b) + (c + d)) + ((e + g) + (h + i))
 }

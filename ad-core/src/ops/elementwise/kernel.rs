@@ -1,76 +1,30 @@
-//! The loops of [`Map`](super::Map) on tensors: vectorised for the processor that they run on, shared out over threads
-//! where they are long, and equal bit for bit for any number of threads.
-
-use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
+//! The loops of [`Map`](super::Map) on tensors.
 
 use crate::array::At;
 use crate::dual::Dual;
+use crate::kernel::{Kernel, tensor};
 use crate::ops::elementwise::Elementwise;
-use crate::real::{Real, lane_sum};
+use crate::real::{Real, sum_of_lanes};
 use crate::tensor::Tensor;
-
-/// Elements that one task works on. Results depend on it (sums are by chunk), so it is fixed.
-const CHUNK: usize = 1 << 13;
-
-/// A loop over a stretch of elements, compiled for every level of vector instructions.
-trait Kernel: Sync {
-    /// What one stretch gives.
-    type Output: Send;
-    /// The loop over elements `from..to`.
-    fn run(&self, from: usize, to: usize) -> Self::Output;
-}
-
-/// One stretch of a kernel, as `pulp` dispatches it.
-struct Stretch<'a, K>(&'a K, usize, usize);
-
-impl<K: Kernel> WithSimd for Stretch<'_, K> {
-    type Output = K::Output;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) -> K::Output {
-        self.0.run(self.1, self.2)
-    }
-}
-
-/// Runs a kernel on `n` elements in chunks, and returns what each gave, in order.
-fn by_chunk<K: Kernel>(kernel: &K, n: usize) -> Vec<K::Output> {
-    let arch = Arch::new();
-    let chunks = n.div_ceil(CHUNK).max(1);
-    let run = |i: usize| arch.dispatch(Stretch(kernel, i * CHUNK, n.min((i + 1) * CHUNK)));
-    if chunks < 4 || rayon::current_num_threads() == 1 {
-        (0..chunks).map(run).collect()
-    } else {
-        (0..chunks).into_par_iter().map(run).collect()
-    }
-}
-
-/// Runs a kernel that gives the elements of a tensor.
-fn tensor<T: Real>(shape: &[usize], kernel: &impl Kernel<Output = Vec<T>>) -> Tensor<T> {
-    let n = crate::shape::count(shape);
-    let mut chunks = by_chunk(kernel, n);
-    let data = if chunks.len() == 1 { chunks.swap_remove(0) } else { chunks.concat() };
-    Tensor::from_vec(shape, data)
-}
 
 /// f(x).
 struct Value<'a, F, T>(&'a F, &'a [T]);
 
 impl<F: Elementwise, T: Real> Kernel for Value<'_, F, T> {
-    type Output = Vec<T>;
+    type Item = T;
 
     #[inline(always)]
-    fn run(&self, from: usize, to: usize) -> Vec<T> {
-        let mut out = vec![T::default(); to - from];
-        for (o, &x) in out.iter_mut().zip(&self.1[from..to]) {
+    fn run(&self, from: usize, out: &mut [T]) -> f64 {
+        let x = &self.1[from..from + out.len()];
+        for (o, &x) in out.iter_mut().zip(x) {
             *o = self.0.value(x);
         }
-        out
+        0.0
     }
 }
 
 pub(super) fn value<T: Real>(f: &impl Elementwise, x: &Tensor<T>) -> Tensor<T> {
-    tensor(x.shape(), &Value(f, x.data()))
+    tensor(x.shape(), &Value(f, x.data())).0
 }
 
 /// d f′(x).
@@ -82,24 +36,24 @@ struct TimesSlope<'a, F, T> {
 }
 
 impl<F: Elementwise, T: Real> Kernel for TimesSlope<'_, F, T> {
-    type Output = Vec<T>;
+    type Item = T;
 
     #[inline(always)]
-    fn run(&self, from: usize, to: usize) -> Vec<T> {
-        let (x, y, d) = (&self.x[from..to], &self.y[from..to], &self.d[from..to]);
-        let mut out = vec![T::default(); to - from];
+    fn run(&self, from: usize, out: &mut [T]) -> f64 {
+        let part = from..from + out.len();
+        let (x, y, d) = (&self.x[part.clone()], &self.y[part.clone()], &self.d[part]);
         for (((o, x), y), &d) in out.iter_mut().zip(x).zip(y).zip(d) {
             *o = d * self.f.derivative(x, y);
         }
-        out
+        0.0
     }
 }
 
 pub(super) fn times_slope<T: Real>(f: &impl Elementwise, x: &Tensor<T>, y: &Tensor<T>, d: &Tensor<T>) -> Tensor<T> {
-    tensor(x.shape(), &TimesSlope { f, x: x.data(), y: y.data(), d: d.data() })
+    tensor(x.shape(), &TimesSlope { f, x: x.data(), y: y.data(), d: d.data() }).0
 }
 
-/// ȳ f″(x) ẋ, and its contraction with ẋ.
+/// ȳ f″(x) ẋ; also f′(x) ẋ with the sum of ȳ f″(x) ẋ².
 struct Curved<'a, F, T> {
     f: &'a F,
     x: &'a [T],
@@ -114,47 +68,67 @@ impl<'a, F: Elementwise, T: Real> Curved<'a, F, T> {
     }
 }
 
-/// f″(x), by one dual number.
+/// (f′(x), f″(x)), by one dual number.
 #[inline(always)]
-fn second<F: Elementwise, T: Real>(f: &F, x: T, y: T) -> T {
+fn slopes<F: Elementwise, T: Real>(f: &F, x: T, y: T) -> (T, T) {
     let slope = f.derivative(&x, &y);
     let d =
         f.derivative(&Dual { primal: x, tangent: Some(T::from_f64(1.0)) }, &Dual { primal: y, tangent: Some(slope) });
-    d.tangent.unwrap_or_default()
+    (slope, d.tangent.unwrap_or_default())
 }
 
 impl<F: Elementwise, T: Real> Kernel for Curved<'_, F, T> {
-    type Output = Vec<T>;
+    type Item = T;
 
     #[inline(always)]
-    fn run(&self, from: usize, to: usize) -> Vec<T> {
-        let (x, y, ybar, dx) = (&self.x[from..to], &self.y[from..to], &self.ybar[from..to], &self.dx[from..to]);
-        let mut out = vec![T::default(); to - from];
+    fn run(&self, from: usize, out: &mut [T]) -> f64 {
+        let part = from..from + out.len();
+        let (x, y, ybar, dx) =
+            (&self.x[part.clone()], &self.y[part.clone()], &self.ybar[part.clone()], &self.dx[part]);
         for ((((o, &x), &y), &ybar), &dx) in out.iter_mut().zip(x).zip(y).zip(ybar).zip(dx) {
-            *o = ybar * dx * second(self.f, x, y);
+            *o = ybar * dx * slopes(self.f, x, y).1;
         }
-        out
+        0.0
     }
 }
 
 pub(super) fn curved<T: Real>(f: &impl Elementwise, at: &At<'_, Tensor<T>>, dx: &Tensor<T>) -> Tensor<T> {
-    tensor(dx.shape(), &Curved::new(f, at, dx))
+    tensor(dx.shape(), &Curved::new(f, at, dx)).0
 }
 
-/// Σ ȳ f″(x) ẋ².
+/// f′(x) ẋ, and Σ ȳ f″(x) ẋ² on the way.
 struct Contracted<'a, F, T>(Curved<'a, F, T>);
 
+/// Elements whose terms are summed in double precision at a time: few enough to stay on the stack.
+const GROUP: usize = 64;
+
 impl<F: Elementwise, T: Real> Kernel for Contracted<'_, F, T> {
-    type Output = f64;
+    type Item = T;
 
     #[inline(always)]
-    fn run(&self, from: usize, to: usize) -> f64 {
-        let terms = self.0.run(from, to);
-        let dx = &self.0.dx[from..to];
-        lane_sum(terms.len(), |i| terms[i].to_f64() * dx[i].to_f64())
+    fn run(&self, from: usize, out: &mut [T]) -> f64 {
+        let Curved { f, .. } = self.0;
+        let part = from..from + out.len();
+        let groups = [self.0.x, self.0.y, self.0.ybar, self.0.dx].map(|all| all[part.clone()].chunks(GROUP));
+        let [x, y, ybar, dx] = groups;
+        let (mut lanes, mut terms) = ([0.0; 8], [T::default(); GROUP]);
+        for ((((out, x), y), ybar), dx) in out.chunks_mut(GROUP).zip(x).zip(y).zip(ybar).zip(dx) {
+            for (((((o, t), &x), &y), &ybar), &dx) in out.iter_mut().zip(&mut terms).zip(x).zip(y).zip(ybar).zip(dx) {
+                let (slope, curve) = slopes(f, x, y);
+                *o = slope * dx;
+                *t = ybar * dx * curve;
+            }
+            for (terms, dx) in terms.chunks(8).zip(dx.chunks(8)) {
+                for ((lane, t), d) in lanes.iter_mut().zip(terms).zip(dx) {
+                    *lane += t.to_f64() * d.to_f64();
+                }
+            }
+        }
+        sum_of_lanes(lanes)
     }
 }
 
-pub(super) fn contracted<T: Real>(f: &impl Elementwise, at: &At<'_, Tensor<T>>, dx: &Tensor<T>) -> f64 {
-    by_chunk(&Contracted(Curved::new(f, at, dx)), dx.len()).into_iter().sum()
+/// f′(x) ẋ and Σ ȳ f″(x) ẋ².
+pub(super) fn contracted<T: Real>(f: &impl Elementwise, at: &At<'_, Tensor<T>>, dx: &Tensor<T>) -> (Tensor<T>, f64) {
+    tensor(dx.shape(), &Contracted(Curved::new(f, at, dx)))
 }

@@ -115,7 +115,7 @@ impl<F: Elementwise> Primitive for Map<F> {
     /// Σ ȳ f″(x) ẋ².
     fn contracted_fused<T: Real>(&self, at: &At<'_, Tensor<T>>, dx: &[Option<&Tensor<T>>]) -> Option<f64> {
         let (Some(dx), false) = (dx[0], Self::FLAT) else { return Some(0.0) };
-        Some(kernel::contracted(&self.0, at, dx))
+        Some(kernel::contracted(&self.0, at, dx).1)
     }
 
     fn into_op<A: Array>(self) -> Op<A> {

@@ -1,0 +1,179 @@
+//! Loops over long arrays: vectorised for the processor that they run on, shared out over threads where they are long, and
+//! equal bit for bit for any number of threads.
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use crate::real::{Real, sum_of_lanes};
+use crate::tensor::Tensor;
+
+/// Elements that one task works on. Results depend on it (sums are by chunk), so it is fixed.
+const CHUNK: usize = 1 << 12;
+/// Elements from which chunks are shared out over threads.
+const PARALLEL_FROM: usize = 1 << 13;
+
+/// A loop over a stretch of elements, compiled for every level of vector instructions.
+pub(crate) trait Kernel: Sync {
+    /// A number of the result; `()` for loops that give only a sum.
+    type Item: Send;
+    /// The loop over elements `from..from + out.len()`, which writes all of `out` and returns a sum. To be `inline(always)`,
+    /// or it is not vectorised.
+    fn run(&self, from: usize, out: &mut [Self::Item]) -> f64;
+}
+
+/// One stretch of a kernel, as `pulp` dispatches it.
+struct Stretch<'a, K: Kernel>(&'a K, usize, &'a mut [K::Item]);
+
+impl<K: Kernel> WithSimd for Stretch<'_, K> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) -> f64 {
+        self.0.run(self.1, self.2)
+    }
+}
+
+/// Runs a kernel over all of `out` in chunks, and returns the sum of what each gave, in order.
+pub(crate) fn run<K: Kernel>(kernel: &K, out: &mut [K::Item]) -> f64 {
+    let arch = Arch::new();
+    let run = |(i, out): (usize, _)| arch.dispatch(Stretch(kernel, i * CHUNK, out));
+    if out.len() < PARALLEL_FROM || rayon::current_num_threads() == 1 {
+        out.chunks_mut(CHUNK).enumerate().map(run).sum()
+    } else {
+        let sums: Vec<f64> = out.par_chunks_mut(CHUNK).enumerate().map(run).collect();
+        sums.into_iter().sum()
+    }
+}
+
+/// Runs a kernel that gives the elements of a tensor, and a sum.
+pub(crate) fn tensor<T: Real>(shape: &[usize], kernel: &impl Kernel<Item = T>) -> (Tensor<T>, f64) {
+    let mut sum = 0.0;
+    let elements = Tensor::filled(shape, |out| sum = run(kernel, out));
+    (elements, sum)
+}
+
+/// f of each number.
+struct Each<'a, T, F>(&'a [T], F);
+
+impl<T: Real, F: Fn(T) -> T + Sync> Kernel for Each<'_, T, F> {
+    type Item = T;
+
+    #[inline(always)]
+    fn run(&self, from: usize, out: &mut [T]) -> f64 {
+        let a = &self.0[from..from + out.len()];
+        out.iter_mut().zip(a).for_each(|(o, &a)| *o = (self.1)(a));
+        0.0
+    }
+}
+
+/// f of each number.
+pub(crate) fn each<T: Real>(out: &mut [T], a: &[T], f: impl Fn(T) -> T + Sync) {
+    run(&Each(a, f), out);
+}
+
+/// f of each pair of numbers.
+struct Pairs<'a, T, F>(&'a [T], &'a [T], F);
+
+impl<T: Real, F: Fn(T, T) -> T + Sync> Kernel for Pairs<'_, T, F> {
+    type Item = T;
+
+    #[inline(always)]
+    fn run(&self, from: usize, out: &mut [T]) -> f64 {
+        let (a, b) = (&self.0[from..from + out.len()], &self.1[from..from + out.len()]);
+        out.iter_mut().zip(a).zip(b).for_each(|((o, &a), &b)| *o = (self.2)(a, b));
+        0.0
+    }
+}
+
+/// f of each pair of numbers.
+pub(crate) fn pairs<T: Real>(out: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) {
+    run(&Pairs(a, b, f), out);
+}
+
+/// f of each number of the result with one more.
+struct Onto<'a, T, F>(&'a [T], F);
+
+impl<T: Real, F: Fn(T, T) -> T + Sync> Kernel for Onto<'_, T, F> {
+    type Item = T;
+
+    #[inline(always)]
+    fn run(&self, from: usize, out: &mut [T]) -> f64 {
+        let a = &self.0[from..from + out.len()];
+        out.iter_mut().zip(a).for_each(|(o, &a)| *o = (self.1)(*o, a));
+        0.0
+    }
+}
+
+/// Each number replaced by f of it and of one more.
+pub(crate) fn onto<T: Real>(out: &mut [T], a: &[T], f: impl Fn(T, T) -> T + Sync) {
+    run(&Onto(a, f), out);
+}
+
+struct Inner<'a, T>(&'a [T], &'a [T]);
+
+impl<T: Real> Kernel for Inner<'_, T> {
+    type Item = ();
+
+    #[inline(always)]
+    fn run(&self, from: usize, out: &mut [()]) -> f64 {
+        let (a, b) = (&self.0[from..from + out.len()], &self.1[from..from + out.len()]);
+        let mut lanes = [[0.0; 8]; 4];
+        let (wide_a, wide_b) = (a.chunks_exact(32), b.chunks_exact(32));
+        let (rest_a, rest_b) = (wide_a.remainder(), wide_b.remainder());
+        for (a, b) in wide_a.zip(wide_b) {
+            for ((lanes, a), b) in lanes.iter_mut().zip(a.chunks_exact(8)).zip(b.chunks_exact(8)) {
+                for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+                    *lane += a.to_f64() * b.to_f64();
+                }
+            }
+        }
+        let rest: f64 = rest_a.iter().zip(rest_b).map(|(a, b)| a.to_f64() * b.to_f64()).sum();
+        lanes.map(sum_of_lanes).iter().sum::<f64>() + rest
+    }
+}
+
+/// Σ aᵢ bᵢ in double precision.
+///
+/// # Panics
+/// If the lengths differ.
+#[track_caller]
+pub(crate) fn inner<T: Real>(a: &[T], b: &[T]) -> f64 {
+    assert!(a.len() == b.len(), "inner product of {} by {} numbers", a.len(), b.len());
+    run(&Inner(a, b), &mut vec![(); a.len()])
+}
+
+/// The sums of the columns of a matrix stored by rows.
+struct Columns<'a, T> {
+    data: &'a [T],
+    width: usize,
+}
+
+/// Columns summed at a time: their sums stay in registers.
+const ABREAST: usize = 32;
+
+impl<T: Real> Kernel for Columns<'_, T> {
+    type Item = T;
+
+    #[inline(always)]
+    fn run(&self, from: usize, out: &mut [T]) -> f64 {
+        for (i, out) in out.chunks_mut(ABREAST).enumerate() {
+            let at = from + i * ABREAST;
+            let mut sums = [0.0; ABREAST];
+            for row in self.data.chunks_exact(self.width) {
+                let row = &row[at..at + out.len()];
+                if let Ok(row) = <&[T; ABREAST]>::try_from(row) {
+                    sums.iter_mut().zip(row).for_each(|(s, x)| *s += x.to_f64());
+                } else {
+                    sums.iter_mut().zip(row).for_each(|(s, x)| *s += x.to_f64());
+                }
+            }
+            out.iter_mut().zip(sums).for_each(|(o, s)| *o = T::from_f64(s));
+        }
+        0.0
+    }
+}
+
+/// The sums of the columns of a matrix stored by rows, in double precision, from the first row to the last.
+pub(crate) fn column_sums<T: Real>(out: &mut [T], data: &[T]) {
+    run(&Columns { data, width: out.len() }, out);
+}
