@@ -6,7 +6,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use smallvec::SmallVec;
 
 use crate::dual::Dual;
-use crate::primitive::{Cotangents, Primitive, general_vjp_tangent};
+use crate::primitive::{Advance, Cotangents, Primitive, general_vjp_tangent, general_vjp_then_curved};
 use crate::kernel;
 use crate::real::Real;
 use crate::tensor::Tensor;
@@ -63,7 +63,7 @@ pub trait Base: Clone + Debug + Send + Sync + 'static {
 /// Model code is written once, generic over `A: Array`, with the methods of [`Ops`](crate::Ops); data enters as
 /// `A::Base` and is [lifted](Array::lift).
 ///
-/// The last three methods are hooks through which a tensor substitutes a fused kernel for a primitive's rule; users have
+/// The methods after `constant` are hooks through which a tensor substitutes a fused kernel for a primitive's rule; users have
 /// no need of them.
 pub trait Array: Arith + Clone + Debug + 'static {
     /// The plain data at the bottom of this type.
@@ -119,6 +119,24 @@ pub trait Array: Arith + Clone + Debug + 'static {
         general_vjp_tangent(p, at, dx, out)
     }
 
+    /// Adds the tangents of the cotangents of `p`'s inputs to `out`: vjp(x, ȳ̇) + ∂ₓ[vjp(x, ȳ)]·ẋ.
+    #[inline]
+    fn vjp_tangent<P: Primitive>(
+        p: &P,
+        at: &At<'_, Self>,
+        dx: &[Option<&Self>],
+        dybar: Option<&Self>,
+        out: &mut Cotangents<'_, Self>,
+    ) {
+        general_vjp_then_curved(p, at, dx, dybar, out)
+    }
+
+    /// The tangent of the output and ȳ · φ″[ẋ, ẋ] together, where that saves work; `None` where it does not.
+    #[inline]
+    fn advance<P: Primitive>(_p: &P, _node: &Advance<'_, Self>) -> Option<(Option<Self>, f64)> {
+        None
+    }
+
     /// ȳ · φ″[ẋ, ẋ] by a formula of the primitive's own, or `None` where it has none.
     #[inline]
     fn contracted<P: Primitive>(_p: &P, _at: &At<'_, Self>, _dx: &[Option<&Self>]) -> Option<f64> {
@@ -152,6 +170,11 @@ pub(crate) fn with_parts<'a, X, Y: Copy, R>(x: &[&'a X], part: impl Fn(&'a X) ->
 
 /// An array of plain numbers, on which sweeps return numbers.
 pub trait Ground: Array<Base = Self> + Base {
+    /// Whether the two are known to be the same numbers because they are stored in one place.
+    fn is(&self, _other: &Self) -> bool {
+        false
+    }
+
     /// Inner product ⟨self, other⟩ = Σ selfᵢ otherᵢ, accumulated in double precision.
     ///
     /// # Panics
@@ -216,12 +239,30 @@ impl<T: Real> Array for Tensor<T> {
         p.vjp_curved_fused(at, dx, out)
     }
 
+    fn vjp_tangent<P: Primitive>(
+        p: &P,
+        at: &At<'_, Self>,
+        dx: &[Option<&Self>],
+        dybar: Option<&Self>,
+        out: &mut Cotangents<'_, Self>,
+    ) {
+        p.vjp_tangent_fused(at, dx, dybar, out)
+    }
+
+    fn advance<P: Primitive>(p: &P, node: &Advance<'_, Self>) -> Option<(Option<Self>, f64)> {
+        p.advance_fused(node)
+    }
+
     fn contracted<P: Primitive>(p: &P, at: &At<'_, Self>, dx: &[Option<&Self>]) -> Option<f64> {
         p.contracted_fused(at, dx)
     }
 }
 
 impl<T: Real> Ground for Tensor<T> {
+    fn is(&self, other: &Self) -> bool {
+        self.shares(other)
+    }
+
     #[track_caller]
     fn inner(&self, other: &Self) -> f64 {
         let (a, b) = (self.data(), other.data());

@@ -15,13 +15,17 @@ use crate::real::Real;
 /// Bytes from which a buffer is kept for reuse, and counted; smaller ones cost next to nothing.
 pub const LARGE: usize = 1 << 13;
 
+/// Bytes that the stores may hold in any case.
+const ALWAYS_STORED: usize = 1 << 26;
+
 /// Bytes of large buffers that are in use now.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 /// The most that [`LIVE`] has been since [`reset_peak`].
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 /// The most that [`LIVE`] has been at all.
 static SUMMIT: AtomicUsize = AtomicUsize::new(0);
-/// Bytes of the buffers in the stores.
+/// Bytes of the buffers in the stores: at most what has been in use at once, so that reuse at most doubles the memory, or
+/// [`ALWAYS_STORED`].
 static STORED: AtomicUsize = AtomicUsize::new(0);
 
 /// Bytes of the arrays in use now, of all threads together. Arrays below [`LARGE`] bytes are not counted.
@@ -106,8 +110,7 @@ impl<T: Real> Drop for Buffer<T> {
             return;
         }
         LIVE.fetch_sub(bytes, Ordering::Relaxed);
-        // What is stored never exceeds what has been in use at once, so reuse at most doubles the memory.
-        if STORED.load(Ordering::Relaxed) + bytes <= SUMMIT.load(Ordering::Relaxed) {
+        if STORED.load(Ordering::Relaxed) + bytes <= SUMMIT.load(Ordering::Relaxed).max(ALWAYS_STORED) {
             STORED.fetch_add(bytes, Ordering::Relaxed);
             let data = std::mem::take(&mut self.0);
             store::<T>().entry(data.len()).or_default().push(data);

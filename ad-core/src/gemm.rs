@@ -36,6 +36,19 @@ impl<'a, T: Real> Matrix<'a, T> {
         Matrix { rows: self.cols, cols: self.rows, transposed: !self.transposed, ..self }
     }
 
+    /// The numbers, in the order of storage.
+    pub(crate) fn data(self) -> &'a [T] {
+        self.data
+    }
+
+    /// A matrix of the same sizes and layout over other numbers.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    pub(crate) fn over<'b>(self, data: &'b [T]) -> Matrix<'b, T> {
+        Matrix::new(data, self.rows, self.cols, self.transposed)
+    }
+
     fn view(self) -> MatRef<'a, T> {
         match self.transposed {
             false => MatRef::from_row_major_slice(self.data, self.rows, self.cols),
@@ -65,7 +78,7 @@ pub fn flops() -> u64 {
 }
 
 /// Multiply-adds from which a product is cut into blocks at all.
-const CUT_FROM: usize = 1 << 18;
+const CUT_FROM: usize = 1 << 21;
 /// Multiply-adds that a block should have at least.
 const BLOCK: usize = 1 << 17;
 /// Columns and rows of the result that a block should have at least, so that its operands are reused enough.

@@ -8,9 +8,9 @@ use crate::real::{Real, sum_of_lanes};
 use crate::tensor::Tensor;
 
 /// Elements that one task works on. Results depend on it (sums are by chunk), so it is fixed.
-const CHUNK: usize = 1 << 12;
+const CHUNK: usize = 1 << 13;
 /// Elements from which chunks are shared out over threads.
-const PARALLEL_FROM: usize = 1 << 13;
+const PARALLEL_FROM: usize = 1 << 16;
 
 /// A loop over a stretch of elements, compiled for every level of vector instructions.
 pub(crate) trait Kernel: Sync {
@@ -71,6 +71,24 @@ pub(crate) fn each<T: Real>(out: &mut [T], a: &[T], f: impl Fn(T) -> T + Sync) {
     run(&Each(a, f), out);
 }
 
+/// f of each number, in its place.
+struct InPlace<F, T>(F, std::marker::PhantomData<fn(T)>);
+
+impl<T: Real, F: Fn(T) -> T + Sync> Kernel for InPlace<F, T> {
+    type Item = T;
+
+    #[inline(always)]
+    fn run(&self, _from: usize, out: &mut [T]) -> f64 {
+        out.iter_mut().for_each(|o| *o = (self.0)(*o));
+        0.0
+    }
+}
+
+/// Each number replaced by f of it.
+pub(crate) fn in_place<T: Real>(out: &mut [T], f: impl Fn(T) -> T + Sync) {
+    run(&InPlace(f, std::marker::PhantomData), out);
+}
+
 /// f of each pair of numbers.
 struct Pairs<'a, T, F>(&'a [T], &'a [T], F);
 
@@ -116,20 +134,26 @@ impl<T: Real> Kernel for Inner<'_, T> {
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [()]) -> f64 {
-        let (a, b) = (&self.0[from..from + out.len()], &self.1[from..from + out.len()]);
-        let mut lanes = [[0.0; 8]; 4];
-        let (wide_a, wide_b) = (a.chunks_exact(32), b.chunks_exact(32));
-        let (rest_a, rest_b) = (wide_a.remainder(), wide_b.remainder());
-        for (a, b) in wide_a.zip(wide_b) {
-            for ((lanes, a), b) in lanes.iter_mut().zip(a.chunks_exact(8)).zip(b.chunks_exact(8)) {
-                for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
-                    *lane += a.to_f64() * b.to_f64();
-                }
+        inner_here(&self.0[from..from + out.len()], &self.1[from..from + out.len()])
+    }
+}
+
+/// Σ aᵢ bᵢ in double precision, in interleaved lanes: a single running sum would wait for each addition to finish. For use
+/// within a kernel.
+#[inline(always)]
+pub(crate) fn inner_here<T: Real>(a: &[T], b: &[T]) -> f64 {
+    let mut lanes = [[0.0; 8]; 4];
+    let (wide_a, wide_b) = (a.chunks_exact(32), b.chunks_exact(32));
+    let (rest_a, rest_b) = (wide_a.remainder(), wide_b.remainder());
+    for (a, b) in wide_a.zip(wide_b) {
+        for ((lanes, a), b) in lanes.iter_mut().zip(a.chunks_exact(8)).zip(b.chunks_exact(8)) {
+            for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+                *lane += a.to_f64() * b.to_f64();
             }
         }
-        let rest: f64 = rest_a.iter().zip(rest_b).map(|(a, b)| a.to_f64() * b.to_f64()).sum();
-        lanes.map(sum_of_lanes).iter().sum::<f64>() + rest
     }
+    let rest: f64 = rest_a.iter().zip(rest_b).map(|(a, b)| a.to_f64() * b.to_f64()).sum();
+    lanes.map(sum_of_lanes).iter().sum::<f64>() + rest
 }
 
 /// Σ aᵢ bᵢ in double precision.

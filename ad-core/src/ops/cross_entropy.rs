@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use crate::array::{Array, At};
+use crate::buffer::Buffer;
+use crate::kernel;
 use crate::ops::softmax::variance;
-use crate::ops::{Ops, recorded_as};
-use crate::primitive::{Cotangents, Kind, Primitive};
+use crate::ops::{Forms, Ops, recorded_as};
+use crate::primitive::{Advance, Cotangents, Kind, Primitive};
 use crate::real::Real;
 use crate::shape::count;
 use crate::tensor::Tensor;
@@ -143,17 +145,52 @@ impl CrossEntropy {
         (A::constant(&Tensor::from_vec(&column, mass)), A::constant(&Tensor::from_vec(logits, target.collect())))
     }
 
-    /// Runs `f(row's logits, label, maximum, Σ e^(z − maximum))` on each row that counts.
-    fn each_row<'a, T: Real>(&'a self, z: &'a Tensor<T>, mut f: impl FnMut(usize, &'a [T], usize, T, f64)) {
+    /// Calls `f` with each row that counts.
+    fn each_row<T: Real>(&self, z: &Tensor<T>, mut f: impl FnMut(Row<'_, T>)) {
         let classes = self.classes(z.shape());
-        for (r, (row, label)) in z.data().chunks_exact(classes).zip(self.rows()).enumerate() {
+        let mut powers = Buffer::stale(z.len());
+        exponentials(&mut powers, z.data(), classes);
+        let rows = z.data().chunks_exact(classes).zip(powers.chunks_exact(classes)).zip(self.rows());
+        for (index, ((logits, powers), label)) in rows.enumerate() {
             if let Some(label) = label {
-                let top = row.iter().copied().fold(row[0], |a, b| if b > a { b } else { a });
-                let sum = row.iter().map(|&v| (v - top).exp().to_f64()).sum();
-                f(r, row, label, top, sum);
+                f(Row { index, logits, powers, label, sum: powers.iter().map(|e| e.to_f64()).sum() });
             }
         }
     }
+
+    /// Σ_c (s p_c − t_c) ż_c and s (Σ_c p ż² − (Σ_c p ż)²) of one row: first and second derivative along ż, times W.
+    fn along<T: Real>(&self, row: &Row<'_, T>, dz: &[T], spread: f64) -> (f64, f64) {
+        let mass = self.mass(row.label, spread);
+        let pairs = row.powers.iter().zip(dz).map(|(e, d)| (e.to_f64() / row.sum, d.to_f64()));
+        let mean: f64 = pairs.clone().map(|(p, d)| p * d).sum();
+        let target = if self.0.smoothing == 0.0 {
+            self.weight(row.label) * dz[row.label].to_f64()
+        } else {
+            let classes = dz.len();
+            dz.iter().enumerate().map(|(c, d)| self.target(row.label, c, classes) * d.to_f64()).sum()
+        };
+        (mass * mean - target, mass * variance(pairs))
+    }
+}
+
+/// A row of logits that counts.
+struct Row<'a, T> {
+    index: usize,
+    logits: &'a [T],
+    /// e^(z − maximum).
+    powers: &'a [T],
+    label: usize,
+    /// Σ e^(z − maximum).
+    sum: f64,
+}
+
+/// e^(z − maximum of its row), for rows of this many classes.
+fn exponentials<T: Real>(out: &mut [T], z: &[T], classes: usize) {
+    for (out, row) in out.chunks_exact_mut(classes).zip(z.chunks_exact(classes)) {
+        let top = row.iter().copied().fold(row[0], |a, b| if b > a { b } else { a });
+        out.iter_mut().zip(row).for_each(|(o, &z)| *o = z - top);
+    }
+    kernel::in_place(out, |v| v.exp());
 }
 
 impl Primitive for CrossEntropy {
@@ -167,13 +204,14 @@ impl Primitive for CrossEntropy {
     fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
         let classes = self.classes(x[0].shape());
         let mut f = 0.0;
-        self.each_row(x[0], |_, row, label, top, sum| {
-            let log_sum = f64::ln(sum);
-            let minus_log_p = |c: usize| log_sum - (row[c] - top).to_f64();
+        self.each_row(x[0], |row| {
+            let log_sum = f64::ln(row.sum);
+            let top = row.logits.iter().copied().fold(row.logits[0], |a, b| if b > a { b } else { a });
+            let minus_log_p = |c: usize| log_sum - (row.logits[c] - top).to_f64();
             if self.0.smoothing == 0.0 {
-                f += self.weight(label) * minus_log_p(label);
+                f += self.weight(row.label) * minus_log_p(row.label);
             } else {
-                f += (0..classes).map(|c| self.target(label, c, classes) * minus_log_p(c)).sum::<f64>();
+                f += (0..classes).map(|c| self.target(row.label, c, classes) * minus_log_p(c)).sum::<f64>();
             }
         });
         Tensor::scalar(T::from_f64(f / self.total()))
@@ -199,28 +237,43 @@ impl Primitive for CrossEntropy {
         out.add(0, || {
             let mut zbar = Tensor::full(x[0].shape(), T::default());
             let data = zbar.data_mut();
-            self.each_row(x[0], |r, row, label, top, sum| {
-                let factor = T::from_f64(self.mass(label, spread) / sum * scale);
-                let out = &mut data[r * classes..][..classes];
-                for (c, (o, &z)) in out.iter_mut().zip(row).enumerate() {
-                    *o = (z - top).exp() * factor - T::from_f64(self.target(label, c, classes) * scale);
+            self.each_row(x[0], |row| {
+                let factor = T::from_f64(self.mass(row.label, spread) / row.sum * scale);
+                let out = &mut data[row.index * classes..][..classes];
+                out.iter_mut().zip(row.powers).for_each(|(o, &e)| *o = e * factor);
+                let targets = if self.0.smoothing == 0.0 { row.label..row.label + 1 } else { 0..classes };
+                for c in targets {
+                    out[c] = out[c] - T::from_f64(self.target(row.label, c, classes) * scale);
                 }
             });
             zbar
         });
     }
 
+    fn jvp_fused<T: Real>(&self, x: &[&Tensor<T>], y: &Tensor<T>, dx: &[Option<&Tensor<T>>]) -> Option<Tensor<T>> {
+        self.advance_fused(&Advance { x, y, ybar: None, dx, multiples: &[None], forms: Forms::Cheapest })?.0
+    }
+
     fn contracted_fused<T: Real>(&self, at: &At<'_, Tensor<T>>, dx: &[Option<&Tensor<T>>]) -> Option<f64> {
-        let Some(dz) = dx[0] else { return Some(0.0) };
+        let forms = Forms::Cheapest;
+        let node = Advance { x: at.x, y: at.y, ybar: Some(at.ybar), dx, multiples: &[None], forms };
+        Some(self.advance_fused(&node).map_or(0.0, |(_, term)| term))
+    }
+
+    fn advance_fused<T: Real>(&self, node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {
+        let dz = node.dx[0]?;
         let classes = self.classes(dz.shape());
         let spread = self.spread(classes);
-        let mut total = 0.0;
-        self.each_row(at.x[0], |r, row, label, top, sum| {
-            let dz = &dz.data()[r * classes..][..classes];
-            let pairs = row.iter().zip(dz).map(|(&z, d)| ((z - top).exp().to_f64() / sum, d.to_f64()));
-            total += self.mass(label, spread) * variance(pairs);
+        let (mut first, mut second) = (0.0, 0.0);
+        self.each_row(node.x[0], |row| {
+            let dz = &dz.data()[row.index * classes..][..classes];
+            let (slope, curvature) = self.along(&row, dz, spread);
+            first += slope;
+            second += curvature;
         });
-        Some(at.ybar.item().to_f64() / self.total() * total)
+        let total = self.total();
+        let ybar = node.ybar.map_or(0.0, |ybar| ybar.item().to_f64());
+        Some((Some(Tensor::scalar(T::from_f64(first / total))), ybar / total * second))
     }
 
     recorded_as!(CrossEntropy);

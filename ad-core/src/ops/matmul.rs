@@ -1,12 +1,13 @@
-//! Matrix products, with transposes and leading batch axes, and the linear layer.
+//! Matrix products, with transposes and leading batch axes.
 
 use smallvec::SmallVec;
 
 use crate::array::Array;
 use crate::gemm::{Matrix, Onto, matmul_into};
 use crate::ops::binary::sum;
+use crate::ops::product::{Form, Forms, Product, Sizes};
 use crate::ops::{Ops, recorded_as};
-use crate::primitive::{Cotangents, Kind, Primitive};
+use crate::primitive::{Advance, Cotangents, Kind, Primitive, Visit};
 use crate::real::Real;
 use crate::shape::{Shape, broadcast, broadcast_strides, count};
 use crate::tensor::Tensor;
@@ -88,67 +89,37 @@ impl Primitive for MatMul {
         });
     }
 
-    recorded_as!(MatMul);
-}
-
-/// The linear layer z = x Wᵀ + b: inputs x (…, n_in), W (n_out, n_in) and, if given, b (n_out).
-///
-/// Leading axes of x are rows of one product. Bilinear in x and W, linear in b.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Linear;
-
-/// All axes but the last as rows.
-fn rows_of<A: Array>(x: &A) -> A {
-    let &[.., n] = x.shape() else { panic!("linear: the input is a scalar") };
-    let rows = count(&x.shape()[..x.shape().len() - 1]);
-    x.reshape(&[rows, n])
-}
-
-impl Primitive for Linear {
-    const KIND: Kind = Kind::Bilinear;
-
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
-    #[track_caller]
-    fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
-        let (input, weight, bias) = (x[0], x[1], x.get(2));
-        let (n_in, n_out) = match (input.shape(), weight.shape(), bias.map(|b| b.shape())) {
-            (&[.., n], &[m, k], None) if n == k => (n, m),
-            (&[.., n], &[m, k], Some(&[p])) if n == k && m == p => (n, m),
-            (a, w, b) => panic!("linear: input {a:?}, weight {w:?} and bias {b:?} do not fit (…, n), (m, n), (m)"),
-        };
-        let mut shape = Shape::from_slice(input.shape());
-        *shape.last_mut().expect("rank is at least 1") = n_out;
-        let rows = count(&shape[..shape.len() - 1]);
-        let onto = bias.map_or(Onto::Nothing, |b| Onto::Row(b.data()));
-        let (left, right) = (Matrix::new(input.data(), rows, n_in, false), Matrix::new(weight.data(), n_in, n_out, true));
-        Tensor::filled(&shape, |out| matmul_into(out, onto, left, right))
-    }
-
-    fn jvp<A: Array>(&self, x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
-        let db = dx.get(2).copied().flatten();
-        let moved_input = dx[0].map(|d| match db {
-            Some(db) => A::apply(Linear, &[d, x[1], db]),
-            None => A::apply(Linear, &[d, x[1]]),
-        });
-        let moved_weight = dx[1].map(|d| match (db, dx[0]) {
-            (Some(db), None) => A::apply(Linear, &[x[0], d, db]),
-            _ => A::apply(Linear, &[x[0], d]),
-        });
-        sum(moved_input, moved_weight).or_else(|| db.map(|db| db.broadcast_to(y.shape())))
-    }
-
-    /// x̄ = z̄ W, W̄ = z̄ᵀ x, b̄ = Σ rows z̄.
-    fn vjp<A: Array>(&self, x: &[&A], _y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
-        let zbar = rows_of(ybar);
-        out.add(0, || zbar.matmul(x[1]).reshape(x[0].shape()));
-        out.add(1, || A::apply(MatMul { ta: true, tb: false }, &[&zbar, &rows_of(x[0])]));
-        if x.len() > 2 {
-            out.add(2, || zbar.sum(&[0]));
+    /// By the cheapest form where both operands are matrices; with leading axes the general way.
+    fn advance_fused<T: Real>(&self, node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {
+        let (a, b) = (node.x[0], node.x[1]);
+        if a.rank() != 2 || b.rank() != 2 {
+            return None;
         }
+        let (_, [rows, inner, cols]) = self.dims(a.shape(), b.shape());
+        let (left, right) = (Matrix::new(a.data(), rows, inner, self.ta), Matrix::new(b.data(), inner, cols, self.tb));
+        let product = Product {
+            sizes: Sizes { rows, inner, cols },
+            x: left,
+            w: right,
+            dx: node.dx[0].map(|d| left.over(d.data())),
+            dw: node.dx[1].map(|d| right.over(d.data())),
+            bias: None,
+            dbias: None,
+            z: node.y.data(),
+            zbar: node.ybar.map(Tensor::data),
+            multiple: node.multiples[1],
+        };
+        let mut term = 0.0;
+        let dz = Tensor::filled(node.y.shape(), |dz| term = product.advance(node.forms, dz));
+        Some((Some(dz), term))
     }
 
-    recorded_as!(Linear);
+    fn product_flops(&self, shapes: &[&[usize]], visit: &Visit<'_>) -> u64 {
+        let (lead, [rows, inner, cols]) = self.dims(shapes[0], shapes[1]);
+        let sizes = Sizes { rows, inner, cols };
+        let forms = if shapes.iter().all(|s| s.len() == 2) { None } else { Some(Forms::Only(Form::Direct)) };
+        count(&lead) as u64 * sizes.visit_flops(visit, forms)
+    }
+
+    recorded_as!(MatMul);
 }

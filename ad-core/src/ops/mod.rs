@@ -5,8 +5,10 @@ pub mod cross_entropy;
 pub mod elementwise;
 pub mod index;
 pub mod layout;
+pub mod linear;
 pub mod marker;
 pub mod matmul;
+pub mod product;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
 
@@ -16,7 +18,9 @@ pub use elementwise::{Elementwise, Map};
 pub use index::{Gather, ScatterAdd};
 pub use layout::{BroadcastTo, Concat, Pad, Permute, Reshape, Slice, SumTo};
 pub use marker::{DerivativeOf, Output, StopGradient};
-pub use matmul::{Linear, MatMul};
+pub use linear::Linear;
+pub use matmul::MatMul;
+pub use product::{Form, Forms};
 pub use reduce::{ArgMax, CumSum, Max, Sum};
 pub use softmax::{LogSoftmax, LogSumExp, Softmax};
 

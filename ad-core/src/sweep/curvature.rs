@@ -3,7 +3,8 @@
 use smallvec::SmallVec;
 
 use crate::array::{At, Ground};
-use crate::primitive::{Cotangents, CurvedRules, Kind};
+use crate::ops::Forms;
+use crate::primitive::{Advance, Cotangents, CurvedRules, Kind, Multiple};
 use crate::recording::{NodeId, Recording};
 use crate::registry::Op;
 use crate::sweep::Adjoints;
@@ -34,6 +35,17 @@ pub struct Curvature {
     pub terms: Vec<f64>,
 }
 
+/// A direction of the leaves, with what is known of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Along<'a, A> {
+    /// The tangent of each leaf; `None` is zero.
+    pub tangents: &'a [Option<&'a A>],
+    /// For each leaf, its tangent as a multiple of its adjoint and value where it is known to be one; empty if for none.
+    pub multiples: &'a [Option<Multiple>],
+    /// The forms allowed for products.
+    pub forms: Forms,
+}
+
 impl<A: Ground> Recording<A> {
     /// Second derivative along a direction of the leaves (`None` is zero), given the adjoints of the output.
     ///
@@ -49,20 +61,47 @@ impl<A: Ground> Recording<A> {
     /// If the number or a shape of the tangents differs from the leaves'.
     #[track_caller]
     pub fn curvature(&self, output: NodeId, adjoints: &Adjoints<A>, direction: &[Option<&A>]) -> Curvature {
-        let mut tangents = self.leaf_tangents(direction);
+        self.curvature_along(output, adjoints, &Along { tangents: direction, multiples: &[], forms: Forms::Cheapest })
+    }
+
+    /// As [`curvature`](Recording::curvature), where more is known of the direction: along the gradient, products cost less.
+    ///
+    /// A tangent that is stored in the place of its leaf's adjoint is known to be the gradient without being told.
+    ///
+    /// # Panics
+    /// If the number or a shape of the tangents differs from the leaves', or multiples are given, but not for each leaf.
+    #[track_caller]
+    pub fn curvature_along(&self, output: NodeId, adjoints: &Adjoints<A>, along: &Along<'_, A>) -> Curvature {
+        let mut tangents = self.leaf_tangents(along.tangents);
+        let multiples = self.multiples(adjoints, along);
+        let last = self.last_uses();
         let mut terms = vec![0.0; self.len()];
         for node in self.nodes() {
             let Some(rules) = self.op(node).curved_rules() else { continue };
+            let slots = self.input_slots(node);
             let dx = self.input_tangents(node, &tangents);
             if dx.iter().all(Option::is_none) {
                 continue;
             }
-            let (x, y) = (self.input_values(node), self.value(node));
-            let dy = rules.jvp(&x, y, &dx);
-            if let Some(ybar) = adjoints.of(node) {
-                terms[node.index()] = contracted(rules, &At { x: &x, y, dy: dy.as_ref(), ybar }, &dx);
-            }
+            let of_inputs: SmallVec<[Option<Multiple>; 3]> = slots.iter().map(|&i| multiples.of(i)).collect();
+            let (dy, term) = advance(
+                rules,
+                &Advance {
+                    x: &self.input_values(node),
+                    y: self.value(node),
+                    ybar: adjoints.of(node),
+                    dx: &dx,
+                    multiples: &of_inputs,
+                    forms: along.forms,
+                },
+            );
+            terms[node.index()] = term;
             drop(dx);
+            for &input in slots {
+                if last[input as usize] == node.0 && input != output.0 {
+                    tangents[input as usize] = None;
+                }
+            }
             tangents[node.index()] = dy;
         }
         let slope = match (&tangents[output.index()], adjoints.of(output)) {
@@ -70,6 +109,44 @@ impl<A: Ground> Recording<A> {
             _ => 0.0,
         };
         self.attributed(terms, slope)
+    }
+
+    /// The last node that reads each node; the node itself where none does.
+    fn last_uses(&self) -> Vec<u32> {
+        let mut last: Vec<u32> = (0..self.len() as u32).collect();
+        for node in self.nodes() {
+            for &input in self.input_slots(node) {
+                last[input as usize] = node.0;
+            }
+        }
+        last
+    }
+
+    /// Which leaves that one node alone reads move along a multiple of their adjoint and value.
+    #[track_caller]
+    pub(crate) fn multiples(&self, adjoints: &Adjoints<A>, along: &Along<'_, A>) -> Multiples {
+        let leaves = self.leaves();
+        assert!(
+            along.multiples.is_empty() || along.multiples.len() == leaves.len(),
+            "curvature: {} multiples for {} leaves",
+            along.multiples.len(),
+            leaves.len()
+        );
+        let is_adjoint = |i: usize| match (along.tangents[i], adjoints.of(leaves[i])) {
+            (Some(tangent), Some(adjoint)) if tangent.is(adjoint) => Some(Multiple { adjoint: 1.0, value: 0.0 }),
+            _ => None,
+        };
+        let known = |i: usize| along.multiples.get(i).copied().flatten().or_else(|| is_adjoint(i));
+        let mut found: Vec<(u32, Multiple)> =
+            (0..leaves.len()).filter_map(|i| Some((leaves[i].0, known(i)?))).collect();
+        if !found.is_empty() {
+            let mut uses = vec![0u32; self.len()];
+            for node in self.nodes() {
+                self.input_slots(node).iter().for_each(|&i| uses[i as usize] += 1);
+            }
+            found.retain(|(leaf, _)| uses[*leaf as usize] == 1);
+        }
+        Multiples(found)
     }
 
     /// Splits the terms into parts by where they stand relative to the marked output.
@@ -86,6 +163,29 @@ impl<A: Ground> Recording<A> {
             terms,
         }
     }
+}
+
+/// Leaves whose tangents are multiples of their adjoints, in order.
+pub(crate) struct Multiples(Vec<(u32, Multiple)>);
+
+impl Multiples {
+    pub(crate) fn of(&self, node: u32) -> Option<Multiple> {
+        self.0.binary_search_by_key(&node, |(leaf, _)| *leaf).ok().map(|i| self.0[i].1)
+    }
+}
+
+/// The tangent of a node, and its curvature term.
+fn advance<A: Ground>(rules: &dyn CurvedRules<A>, node: &Advance<'_, A>) -> (Option<A>, f64) {
+    if let Some(together) = rules.advance(node) {
+        return together;
+    }
+    let Advance { x, y, dx, .. } = *node;
+    let dy = rules.jvp(x, y, dx);
+    let term = match node.ybar {
+        Some(ybar) => contracted(rules, &At { x, y, dy: dy.as_ref(), ybar }, dx),
+        None => 0.0,
+    };
+    (dy, term)
 }
 
 /// ȳ·φ″[ẋ, ẋ] of one node: by its kind, by its own formula, or as ⟨∂ₓ[vjp(x, ȳ)]·ẋ, ẋ⟩.

@@ -14,5 +14,5 @@ mod tangents;
 
 pub use adjoint_tangents::Hessian;
 pub use adjoints::Adjoints;
-pub use curvature::Curvature;
+pub use curvature::{Along, Curvature};
 pub use tangents::Tangents;

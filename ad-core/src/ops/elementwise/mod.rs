@@ -13,7 +13,7 @@ use std::fmt::Debug;
 
 use crate::array::{Array, At};
 use crate::ops::Ops;
-use crate::primitive::{Cotangents, Kind, Primitive};
+use crate::primitive::{Advance, Cotangents, Kind, Primitive};
 use crate::real::Real;
 use crate::registry::Op;
 use crate::tensor::Tensor;
@@ -116,6 +116,13 @@ impl<F: Elementwise> Primitive for Map<F> {
     fn contracted_fused<T: Real>(&self, at: &At<'_, Tensor<T>>, dx: &[Option<&Tensor<T>>]) -> Option<f64> {
         let (Some(dx), false) = (dx[0], Self::FLAT) else { return Some(0.0) };
         Some(kernel::contracted(&self.0, at, dx).1)
+    }
+
+    fn advance_fused<T: Real>(&self, node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {
+        let (Some(dx), Some(ybar), false) = (node.dx[0], node.ybar, Self::FLAT) else { return None };
+        let at = At { x: node.x, y: node.y, dy: None, ybar };
+        let (dy, term) = kernel::contracted(&self.0, &at, dx);
+        Some((Some(dy), term))
     }
 
     fn into_op<A: Array>(self) -> Op<A> {

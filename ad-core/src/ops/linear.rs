@@ -1,0 +1,179 @@
+//! The linear layer.
+
+use crate::array::{Array, At};
+use crate::gemm::{Matrix, Onto, matmul_into};
+use crate::ops::binary::sum;
+use crate::ops::product::{Product, Sizes};
+use crate::ops::{MatMul, Ops, recorded_as};
+use crate::primitive::{Advance, Cotangents, Kind, Multiple, Primitive, Visit};
+use crate::real::Real;
+use crate::shape::{Shape, count};
+use crate::tensor::Tensor;
+
+/// The linear layer z = x Wᵀ + b: inputs x (…, n_in), W (n_out, n_in) and, if given, b (n_out).
+///
+/// Leading axes of x are rows of one product. Bilinear in x and W, linear in b.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Linear;
+
+impl Linear {
+    /// Rows of the input, all its axes but the last together, and sizes of the product; panics if they do not fit.
+    #[track_caller]
+    fn sizes(input: &[usize], weight: &[usize], bias: Option<&[usize]>) -> Sizes {
+        let (inner, cols) = match (input, weight, bias) {
+            (&[.., n], &[m, k], None) if n == k => (n, m),
+            (&[.., n], &[m, k], Some(&[p])) if n == k && m == p => (n, m),
+            (a, w, b) => panic!("linear: input {a:?}, weight {w:?} and bias {b:?} do not fit (…, n), (m, n), (m)"),
+        };
+        Sizes { rows: count(&input[..input.len() - 1]), inner, cols }
+    }
+
+    /// The product with the tangents of its factors. Z and Z̄ are of no use for the tangent alone.
+    fn product<'a, T: Real>(
+        x: &[&'a Tensor<T>],
+        z: &'a Tensor<T>,
+        dx: &[Option<&'a Tensor<T>>],
+        zbar: Option<&'a Tensor<T>>,
+        multiple: Option<Multiple>,
+    ) -> Product<'a, T> {
+        let sizes = Linear::sizes(x[0].shape(), x[1].shape(), x.get(2).map(|b| b.shape()));
+        Product {
+            sizes,
+            x: sizes.left(x[0]),
+            w: sizes.weight(x[1]).transpose(),
+            dx: dx[0].map(|d| sizes.left(d)),
+            dw: dx[1].map(|d| sizes.weight(d).transpose()),
+            bias: x.get(2).map(|b| b.data()),
+            dbias: dx.get(2).copied().flatten().map(|b| b.data()),
+            z: z.data(),
+            zbar: zbar.map(Tensor::data),
+            multiple,
+        }
+    }
+}
+
+impl Sizes {
+    /// The input, as rows.
+    fn left<T: Real>(self, x: &Tensor<T>) -> Matrix<'_, T> {
+        Matrix::new(x.data(), self.rows, self.inner, false)
+    }
+
+    /// The output or its adjoint, as rows.
+    fn output<T: Real>(self, z: &Tensor<T>) -> Matrix<'_, T> {
+        Matrix::new(z.data(), self.rows, self.cols, false)
+    }
+
+    /// The weight, (n_out, n_in).
+    fn weight<T: Real>(self, w: &Tensor<T>) -> Matrix<'_, T> {
+        Matrix::new(w.data(), self.cols, self.inner, false)
+    }
+}
+
+/// a + b, each a product where both factors are there; `None` where neither is.
+fn sum_of_products<T: Real>(shape: &[usize], terms: [Option<[Matrix<'_, T>; 2]>; 2]) -> Option<Tensor<T>> {
+    if terms.iter().all(Option::is_none) {
+        return None;
+    }
+    Some(Tensor::filled(shape, |out| {
+        let mut onto = Onto::Nothing;
+        for [a, b] in terms.into_iter().flatten() {
+            matmul_into(out, onto, a, b);
+            onto = Onto::Present;
+        }
+    }))
+}
+
+/// All axes but the last as rows.
+fn rows_of<A: Array>(x: &A) -> A {
+    let &[.., n] = x.shape() else { panic!("linear: the input is a scalar") };
+    let rows = count(&x.shape()[..x.shape().len() - 1]);
+    x.reshape(&[rows, n])
+}
+
+impl Primitive for Linear {
+    const KIND: Kind = Kind::Bilinear;
+
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    #[track_caller]
+    fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
+        let (input, weight, bias) = (x[0], x[1], x.get(2));
+        let sizes = Linear::sizes(input.shape(), weight.shape(), bias.map(|b| b.shape()));
+        let mut shape = Shape::from_slice(input.shape());
+        *shape.last_mut().expect("rank is at least 1") = sizes.cols;
+        let onto = bias.map_or(Onto::Nothing, |b| Onto::Row(b.data()));
+        Tensor::filled(&shape, |z| matmul_into(z, onto, sizes.left(input), sizes.weight(weight).transpose()))
+    }
+
+    fn jvp<A: Array>(&self, x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
+        let db = dx.get(2).copied().flatten();
+        let moved_input = dx[0].map(|d| match db {
+            Some(db) => A::apply(Linear, &[d, x[1], db]),
+            None => A::apply(Linear, &[d, x[1]]),
+        });
+        let moved_weight = dx[1].map(|d| match (db, dx[0]) {
+            (Some(db), None) => A::apply(Linear, &[x[0], d, db]),
+            _ => A::apply(Linear, &[x[0], d]),
+        });
+        sum(moved_input, moved_weight).or_else(|| db.map(|db| db.broadcast_to(y.shape())))
+    }
+
+    /// x̄ = z̄ W, W̄ = z̄ᵀ x, b̄ = Σ rows z̄.
+    fn vjp<A: Array>(&self, x: &[&A], _y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
+        let zbar = rows_of(ybar);
+        out.add(0, || zbar.matmul(x[1]).reshape(x[0].shape()));
+        out.add(1, || A::apply(MatMul { ta: true, tb: false }, &[&zbar, &rows_of(x[0])]));
+        if x.len() > 2 {
+            out.add(2, || zbar.sum(&[0]));
+        }
+    }
+
+    fn jvp_fused<T: Real>(&self, x: &[&Tensor<T>], y: &Tensor<T>, dx: &[Option<&Tensor<T>>]) -> Option<Tensor<T>> {
+        if dx[0].is_none() && dx[1].is_none() {
+            return self.jvp(x, y, dx);
+        }
+        let product = Linear::product(x, y, dx, None, None);
+        Some(Tensor::filled(y.shape(), |dz| product.tangent(dz)))
+    }
+
+    /// x̄̇ = z̄̇ W + z̄ Ẇ, W̄̇ = z̄̇ᵀ x + z̄ᵀ ẋ, b̄̇ = Σ rows z̄̇, each added up in one place.
+    fn vjp_tangent_fused<T: Real>(
+        &self,
+        at: &At<'_, Tensor<T>>,
+        dx: &[Option<&Tensor<T>>],
+        dybar: Option<&Tensor<T>>,
+        out: &mut Cotangents<'_, Tensor<T>>,
+    ) {
+        let (x, w) = (at.x[0], at.x[1]);
+        let sizes = Linear::sizes(x.shape(), w.shape(), None);
+        let (zbar, dzbar) = (sizes.output(at.ybar), dybar.map(|d| sizes.output(d)));
+        let terms = [dzbar.map(|d| [d, sizes.weight(w)]), dx[1].map(|dw| [zbar, sizes.weight(dw)])];
+        out.add_if_some(0, || sum_of_products(x.shape(), terms));
+        let terms = [
+            dzbar.map(|d| [d.transpose(), sizes.left(x)]),
+            dx[0].map(|dx| [zbar.transpose(), sizes.left(dx)]),
+        ];
+        out.add_if_some(1, || sum_of_products(w.shape(), terms));
+        if let (Some(d), 3) = (dybar, at.x.len()) {
+            out.add(2, || rows_of(d).sum(&[0]));
+        }
+    }
+
+    fn advance_fused<T: Real>(&self, node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {
+        if node.dx[0].is_none() && node.dx[1].is_none() {
+            return None;
+        }
+        let product = Linear::product(node.x, node.y, node.dx, node.ybar, node.multiples[1]);
+        let mut term = 0.0;
+        let dz = Tensor::filled(node.y.shape(), |dz| term = product.advance(node.forms, dz));
+        Some((Some(dz), term))
+    }
+
+    fn product_flops(&self, shapes: &[&[usize]], visit: &Visit<'_>) -> u64 {
+        Linear::sizes(shapes[0], shapes[1], None).visit_flops(visit, None)
+    }
+
+    recorded_as!(Linear);
+}

@@ -1,0 +1,302 @@
+//! How a matrix product Z = XW (with, for a layer, a bias) advances in the curvature sweep: its tangent Ż and its curvature
+//! term 2⟨Z̄, ẊẆ⟩, by whichever of three forms costs least.
+//!
+//! | form | products of the size of Z = XW | needs |
+//! |---|---|---|
+//! | direct: Ż = ẊW + XẆ, C = ẊẆ | 3 | |
+//! | two-product: Ż = [(X + sẊ)(W + sẆ) − Z]/s − sC | 2 | Z without its bias |
+//! | factored: with Ẇ = cXᵀZ̄ + λW, XẆ = c(XXᵀ)Z̄ + λZ and ⟨Z̄, ẊẆ⟩ = c⟨Z̄Z̄ᵀ, ẊXᵀ⟩ + λ⟨Z̄, ẊW⟩ | 1, and small ones | Ẇ a multiple of W̄ |
+//!
+//! The two-product form is the algebra of the three-multiplication complex product. With s = √(‖X‖‖W‖ / (‖Ẋ‖‖Ẇ‖)) both
+//! factors of the product are sums of terms of one size, so its rounding error is about twice the direct form's.
+//! The factored form replaces products over n_in × n_out by ones over the rows of the batch, and half of each symmetric one
+//! suffices. It holds where the direction is the mini-batch gradient, for a weight that is used once.
+
+use crate::buffer::Buffer;
+use crate::gemm::{Matrix, Onto, lower_into, matmul_into};
+use crate::kernel;
+use crate::primitive::{Multiple, Visit};
+use crate::real::Real;
+
+/// A form in which a product advances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Three products: the definition.
+    Direct,
+    /// Two products, for any direction.
+    TwoProduct,
+    /// One product and small ones, for a direction that is a multiple of the gradient.
+    Factored,
+}
+
+/// Which forms the curvature sweep may choose from; one alone is for tests of it, and falls back on the direct form where
+/// it does not apply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Forms {
+    /// Whichever costs least.
+    #[default]
+    Cheapest,
+    /// This one.
+    Only(Form),
+}
+
+/// Sizes of a product: Z (rows × cols) = X (rows × inner) W (inner × cols).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    pub(crate) rows: usize,
+    pub(crate) inner: usize,
+    pub(crate) cols: usize,
+}
+
+/// What moves, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Motion {
+    /// Whether X and W move.
+    pub(crate) moving: [bool; 2],
+    /// Whether the curvature term is wanted: Z̄ is there.
+    pub(crate) curved: bool,
+    /// Ẇ as a multiple of W̄ and W, where it is one.
+    pub(crate) multiple: Option<Multiple>,
+}
+
+impl Sizes {
+    /// Floating-point operations of one product of this size.
+    pub(crate) fn flops(self) -> u64 {
+        2 * (self.rows * self.inner * self.cols) as u64
+    }
+
+    /// Floating-point operations of the products in a sweep's visit; `forms` overrides those of the visit.
+    pub(crate) fn visit_flops(self, visit: &Visit<'_>, forms: Option<Forms>) -> u64 {
+        let factors = |which: &[bool]| u64::from(which[0]) + u64::from(which[1]);
+        match *visit {
+            Visit::Value => self.flops(),
+            Visit::Tangent { moving } => factors(moving) * self.flops(),
+            Visit::Cotangents { wanted } => factors(wanted) * self.flops(),
+            Visit::CotangentTangents { wanted, moving, carried } => {
+                let curved = u64::from(wanted[0] && moving[1]) + u64::from(wanted[1] && moving[0]);
+                (u64::from(carried) * factors(wanted) + curved) * self.flops()
+            }
+            Visit::Advance { moving, multiples, curved, forms: allowed } => {
+                let motion = Motion { moving: [moving[0], moving[1]], curved, multiple: multiples[1] };
+                self.form_flops(self.form(forms.unwrap_or(allowed), motion), motion)
+            }
+        }
+    }
+
+    /// Floating-point operations of the products of a form.
+    pub(crate) fn form_flops(self, form: Form, motion: Motion) -> u64 {
+        let [x, w] = motion.moving;
+        let Sizes { rows, inner, cols } = self;
+        let product = self.flops();
+        let half = |k: usize| (rows * (rows + 1) * k) as u64;
+        let square = |k: usize| 2 * (rows * rows * k) as u64;
+        match form {
+            Form::Direct => product * (u64::from(x) + u64::from(w) + u64::from(x && w && motion.curved)),
+            Form::TwoProduct => 2 * product,
+            Form::Factored => {
+                let tangent = half(inner) + square(cols);
+                let term = if x { product + half(cols) + square(inner) } else { 0 };
+                tangent + term
+            }
+        }
+    }
+
+    /// The cheapest of the forms allowed that applies.
+    pub(crate) fn form(self, forms: Forms, motion: Motion) -> Form {
+        let applies = |form: Form| match form {
+            Form::Direct => true,
+            Form::TwoProduct => motion.moving == [true, true] && motion.curved,
+            Form::Factored => motion.moving[1] && motion.curved && motion.multiple.is_some(),
+        };
+        match forms {
+            Forms::Only(form) if applies(form) => form,
+            Forms::Only(_) => Form::Direct,
+            Forms::Cheapest => [Form::Direct, Form::TwoProduct, Form::Factored]
+                .into_iter()
+                .filter(|form| applies(*form))
+                .min_by_key(|form| self.form_flops(*form, motion) + self.passes(*form, motion))
+                .unwrap_or(Form::Direct),
+        }
+    }
+
+    /// What a form's passes over memory cost beyond its products, as floating-point operations of products in the same time.
+    fn passes(self, form: Form, motion: Motion) -> u64 {
+        let Sizes { rows, inner, cols } = self;
+        let touched = match form {
+            Form::Direct => 0,
+            // Two norms and a weighted sum of two arrays, for X and for W; four arrays combined to Ż.
+            Form::TwoProduct => 5 * (inner * (rows + cols)) + 4 * rows * cols,
+            Form::Factored if motion.moving[0] => 7 * rows * rows,
+            Form::Factored => 2 * rows * rows,
+        };
+        FLOPS_A_NUMBER * touched as u64
+    }
+}
+
+/// Floating-point operations that a product does in the time in which a loop reads or writes one number.
+const FLOPS_A_NUMBER: u64 = 8;
+
+/// A product with the tangents of its factors.
+pub(crate) struct Product<'a, T: Real> {
+    pub(crate) sizes: Sizes,
+    pub(crate) x: Matrix<'a, T>,
+    pub(crate) w: Matrix<'a, T>,
+    pub(crate) dx: Option<Matrix<'a, T>>,
+    pub(crate) dw: Option<Matrix<'a, T>>,
+    /// The row added to every row of Z.
+    pub(crate) bias: Option<&'a [T]>,
+    pub(crate) dbias: Option<&'a [T]>,
+    /// Z, bias included.
+    pub(crate) z: &'a [T],
+    pub(crate) zbar: Option<&'a [T]>,
+    pub(crate) multiple: Option<Multiple>,
+}
+
+impl<'a, T: Real> Product<'a, T> {
+    fn motion(&self) -> Motion {
+        Motion {
+            moving: [self.dx.is_some(), self.dw.is_some()],
+            curved: self.zbar.is_some(),
+            multiple: self.multiple,
+        }
+    }
+
+    /// What Ż starts from: the tangent of the bias.
+    fn start(&self) -> Onto<'a, T> {
+        self.dbias.map_or(Onto::Nothing, Onto::Row)
+    }
+
+    /// Ż into `dz`.
+    pub(crate) fn tangent(&self, dz: &mut [T]) {
+        let mut onto = self.start();
+        if let Some(dx) = self.dx {
+            matmul_into(dz, onto, dx, self.w);
+            onto = Onto::Present;
+        }
+        if let Some(dw) = self.dw {
+            matmul_into(dz, onto, self.x, dw);
+        }
+    }
+
+    /// Ż into `dz`, and the curvature term.
+    pub(crate) fn advance(&self, forms: Forms, dz: &mut [T]) -> f64 {
+        match (self.sizes.form(forms, self.motion()), self.dx, self.dw, self.zbar, self.multiple) {
+            (Form::TwoProduct, Some(dx), Some(dw), Some(zbar), _) => self.two_product(dx, dw, zbar, dz),
+            (Form::Factored, dx, Some(_), Some(zbar), Some(multiple)) => self.factored(dx, zbar, multiple, dz),
+            (_, Some(dx), Some(dw), Some(zbar), _) => {
+                self.tangent(dz);
+                let mut c = Buffer::stale(dz.len());
+                matmul_into(&mut c, Onto::Nothing, dx, dw);
+                2.0 * kernel::inner(&c, zbar)
+            }
+            _ => {
+                self.tangent(dz);
+                0.0
+            }
+        }
+    }
+
+    fn two_product(&self, dx: Matrix<'_, T>, dw: Matrix<'_, T>, zbar: &[T], dz: &mut [T]) -> f64 {
+        let norm = |m: Matrix<'_, T>| kernel::inner(m.data(), m.data()).sqrt();
+        let s = (norm(self.x) * norm(self.w) / (norm(dx) * norm(dw))).sqrt();
+        if !(s.is_finite() && s > 0.0) {
+            // A factor or its tangent vanishes or overflows: no scale makes the sums balanced.
+            self.tangent(dz);
+            let mut c = Buffer::stale(dz.len());
+            matmul_into(&mut c, Onto::Nothing, dx, dw);
+            return 2.0 * kernel::inner(&c, zbar);
+        }
+        // A power of two scales without rounding.
+        let s = s.log2().round().exp2();
+        let (mut c, mut x, mut w) =
+            (Buffer::stale(dz.len()), Buffer::stale(dx.data().len()), Buffer::stale(dw.data().len()));
+        let scale = T::from_f64(s);
+        kernel::pairs(&mut x, self.x.data(), dx.data(), |x, d| x + scale * d);
+        kernel::pairs(&mut w, self.w.data(), dw.data(), |w, d| w + scale * d);
+        matmul_into(&mut c, Onto::Nothing, dx, dw);
+        matmul_into(dz, Onto::Nothing, self.x.over(&x), self.w.over(&w));
+        let (row, width) = (self.row(1.0 / s), self.sizes.cols);
+        2.0 * kernel::run(&Combined { z: self.z, c: &c, zbar, row: &row, width, s: scale }, dz)
+    }
+
+    /// The row that is added to every row of Ż: its tangent, and what takes the bias out of Z times −c.
+    fn row(&self, c: f64) -> Vec<T> {
+        let at = |row: Option<&[T]>, j: usize| row.map_or(0.0, |row| row[j].to_f64());
+        (0..self.sizes.cols).map(|j| T::from_f64(at(self.dbias, j) + c * at(self.bias, j))).collect()
+    }
+
+    fn factored(&self, dx: Option<Matrix<'_, T>>, zbar: &[T], multiple: Multiple, dz: &mut [T]) -> f64 {
+        let Sizes { rows, cols, .. } = self.sizes;
+        let Multiple { adjoint, value } = multiple;
+        let zbar = Matrix::new(zbar, rows, cols, false);
+        let mut square = Buffer::stale(rows * rows);
+        let mut term = 0.0;
+        if let Some(dx) = dx {
+            // ⟨Z̄, ẊẆ⟩ by the rows' inner products, then Ż from ẊW on.
+            let mut outer = Buffer::stale(rows * rows);
+            lower_into(&mut square, zbar, zbar.transpose());
+            mirror(&mut square, rows, T::from_f64(adjoint));
+            matmul_into(&mut outer, Onto::Nothing, dx, self.x.transpose());
+            term += 2.0 * kernel::inner(&square, &outer);
+            matmul_into(dz, Onto::Nothing, dx, self.w);
+            if value != 0.0 {
+                term += 2.0 * value * kernel::inner(zbar.data(), dz);
+            }
+        }
+        lower_into(&mut square, self.x, self.x.transpose());
+        mirror(&mut square, rows, T::from_f64(adjoint));
+        let onto = if dx.is_some() { Onto::Present } else { Onto::Nothing };
+        matmul_into(dz, onto, Matrix::new(&square, rows, rows, false), zbar);
+        if value != 0.0 {
+            let lambda = T::from_f64(value);
+            kernel::onto(dz, self.z, |d, z| d + lambda * z);
+        }
+        if self.dbias.is_some() || value != 0.0 {
+            let row = self.row(-value);
+            dz.chunks_exact_mut(cols.max(1)).for_each(|dz| dz.iter_mut().zip(&row).for_each(|(d, r)| *d = *d + *r));
+        }
+        term
+    }
+}
+
+/// Copies the lower triangle of a square matrix to the upper one, everything times `c`.
+fn mirror<T: Real>(square: &mut [T], n: usize, c: T) {
+    for i in 0..n {
+        for j in 0..=i {
+            let v = square[i * n + j] * c;
+            square[i * n + j] = v;
+            square[j * n + i] = v;
+        }
+    }
+}
+
+/// Replaces P = (X + sẊ)(W + sẆ) by Ż = (P − Z)/s − sC + row, and sums Z̄ C.
+struct Combined<'a, T> {
+    z: &'a [T],
+    c: &'a [T],
+    zbar: &'a [T],
+    row: &'a [T],
+    width: usize,
+    s: T,
+}
+
+impl<T: Real> kernel::Kernel for Combined<'_, T> {
+    type Item = T;
+
+    #[inline(always)]
+    fn run(&self, from: usize, out: &mut [T]) -> f64 {
+        let inverse = T::from_f64(1.0) / self.s;
+        let part = from..from + out.len();
+        let (z, c, zbar) = (&self.z[part.clone()], &self.c[part.clone()], &self.zbar[part]);
+        for ((out, z), c) in out.iter_mut().zip(z).zip(c) {
+            *out = (*out - *z) * inverse - self.s * *c;
+        }
+        let (mut at, mut rest) = (from % self.width, out);
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at_mut(rest.len().min(self.width - at));
+            now.iter_mut().zip(&self.row[at..]).for_each(|(o, r)| *o = *o + *r);
+            (at, rest) = (0, later);
+        }
+        kernel::inner_here(c, zbar)
+    }
+}
