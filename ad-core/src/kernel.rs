@@ -4,7 +4,7 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::real::{Real, sum_of_lanes};
+use crate::real::Real;
 use crate::tensor::Tensor;
 
 /// Elements that one task works on. Results depend on it (sums are by chunk), so it is fixed.
@@ -142,18 +142,32 @@ impl<T: Real> Kernel for Inner<'_, T> {
 /// within a kernel.
 #[inline(always)]
 pub(crate) fn inner_here<T: Real>(a: &[T], b: &[T]) -> f64 {
-    let mut lanes = [[0.0; 8]; 4];
-    let (wide_a, wide_b) = (a.chunks_exact(32), b.chunks_exact(32));
-    let (rest_a, rest_b) = (wide_a.remainder(), wide_b.remainder());
-    for (a, b) in wide_a.zip(wide_b) {
-        for ((lanes, a), b) in lanes.iter_mut().zip(a.chunks_exact(8)).zip(b.chunks_exact(8)) {
-            for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
-                *lane += a.to_f64() * b.to_f64();
-            }
+    let mut lanes = [0.0; LANES];
+    let (whole_a, rest_a) = a.as_chunks::<LANES>();
+    let (whole_b, rest_b) = b.as_chunks::<LANES>();
+    for (a, b) in whole_a.iter().zip(whole_b) {
+        for l in 0..LANES {
+            lanes[l] += a[l].to_f64() * b[l].to_f64();
         }
     }
     let rest: f64 = rest_a.iter().zip(rest_b).map(|(a, b)| a.to_f64() * b.to_f64()).sum();
-    lanes.map(sum_of_lanes).iter().sum::<f64>() + rest
+    sum_of_lanes(lanes) + rest
+}
+
+/// Running sums that an inner product is interleaved in.
+const LANES: usize = 32;
+
+/// The sum of the lanes, a power of two of them, by halves.
+#[inline(always)]
+pub(crate) fn sum_of_lanes<const N: usize>(mut lanes: [f64; N]) -> f64 {
+    let mut n = N;
+    while n > 1 {
+        n /= 2;
+        for l in 0..n {
+            lanes[l] += lanes[l + n];
+        }
+    }
+    lanes[0]
 }
 
 /// Σ aᵢ bᵢ in double precision.
@@ -180,18 +194,24 @@ impl<T: Real> Kernel for Columns<'_, T> {
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
-        for (i, out) in out.chunks_mut(ABREAST).enumerate() {
+        let (whole, last) = out.as_chunks_mut::<ABREAST>();
+        let from_last = from + whole.len() * ABREAST;
+        for (i, out) in whole.iter_mut().enumerate() {
             let at = from + i * ABREAST;
             let mut sums = [0.0; ABREAST];
             for row in self.data.chunks_exact(self.width) {
-                let row = &row[at..at + out.len()];
-                if let Ok(row) = <&[T; ABREAST]>::try_from(row) {
-                    sums.iter_mut().zip(row).for_each(|(s, x)| *s += x.to_f64());
-                } else {
-                    sums.iter_mut().zip(row).for_each(|(s, x)| *s += x.to_f64());
+                let row: &[T; ABREAST] = row[at..at + ABREAST].try_into().expect("as many as asked for");
+                for l in 0..ABREAST {
+                    sums[l] += row[l].to_f64();
                 }
             }
-            out.iter_mut().zip(sums).for_each(|(o, s)| *o = T::from_f64(s));
+            for l in 0..ABREAST {
+                out[l] = T::from_f64(sums[l]);
+            }
+        }
+        for (i, out) in last.iter_mut().enumerate() {
+            let column = self.data.iter().skip(from_last + i).step_by(self.width);
+            *out = T::from_f64(column.map(|x| x.to_f64()).sum());
         }
         0.0
     }

@@ -40,8 +40,12 @@ pub trait Real:
     fn ln(self) -> Self;
     /// log(1 + x), accurate near 0.
     fn ln_1p(self) -> Self;
+    /// log(1 + x) for 0 ≤ x ≤ 1, without branches.
+    fn ln_1p_unit(self) -> Self;
     /// Square root.
     fn sqrt(self) -> Self;
+    /// 1/(1 + e⁻ˣ).
+    fn sigmoid(self) -> Self;
     /// Hyperbolic tangent.
     fn tanh(self) -> Self;
     /// Sine.
@@ -61,7 +65,7 @@ pub trait Real:
 }
 
 macro_rules! real {
-    ($t:ident, $erf:path, $exp:path, $tanh:path) => {
+    ($t:ident, $erf:path, $exp:path, $tanh:path, $ln_1p:path, $sigmoid:path) => {
         impl Real for $t {
             const NAME: &'static str = stringify!($t);
             const EPSILON: f64 = $t::EPSILON as f64;
@@ -76,6 +80,14 @@ macro_rules! real {
             #[inline(always)]
             fn exp(self) -> Self {
                 $exp(self)
+            }
+            #[inline(always)]
+            fn ln_1p_unit(self) -> Self {
+                $ln_1p(self)
+            }
+            #[inline(always)]
+            fn sigmoid(self) -> Self {
+                $sigmoid(self)
             }
             #[inline(always)]
             fn tanh(self) -> Self {
@@ -107,8 +119,13 @@ macro_rules! real {
         }
     )*};
 }
-real!(f32, libm::erff, elementary::exp_single, elementary::tanh_single);
-real!(f64, libm::erf, elementary::exp, elementary::tanh);
+mod single {
+    pub(super) use super::elementary::{
+        exp_single as exp, ln_1p_single as ln_1p, sigmoid_single as sigmoid, tanh_single as tanh,
+    };
+}
+real!(f32, libm::erff, single::exp, single::tanh, single::ln_1p, single::sigmoid);
+real!(f64, libm::erf, elementary::exp, elementary::tanh, elementary::ln_1p, elementary::sigmoid);
 
 /// Sum of `f(i)` over `0..n` in double precision, in eight interleaved lanes.
 ///
@@ -126,11 +143,6 @@ pub(crate) fn lane_sum(n: usize, f: impl Fn(usize) -> f64) -> f64 {
     for i in whole..n {
         lanes[i - whole] += f(i);
     }
-    sum_of_lanes(lanes)
-}
-
-/// The sum of eight lanes, by pairs.
-#[inline]
-pub(crate) fn sum_of_lanes([a, b, c, d, e, g, h, i]: [f64; 8]) -> f64 {
+    let [a, b, c, d, e, g, h, i] = lanes;
     ((a + b) + (c + d)) + ((e + g) + (h + i))
 }

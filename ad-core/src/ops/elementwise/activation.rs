@@ -8,11 +8,7 @@ use crate::ops::Ops;
 elementwise! {
     /// σ(x) = 1/(1 + e⁻ˣ); derivative y(1 − y). Exact in both tails: never overflows.
     Sigmoid, "sigmoid", General;
-    value |_, x| {
-        let e = (-x.abs()).exp();
-        let positive = real::<T>(1.0) / (e + real::<T>(1.0));
-        if x < real(0.0) { e * positive } else { positive }
-    };
+    value |_, x| x.sigmoid();
     derivative |_, _, y| y.clone() * one_minus(y);
 }
 
@@ -20,7 +16,7 @@ elementwise! {
     /// log(1 + eˣ); derivative σ(x). Exact in both tails: max(x, 0) + log1p(e^−|x|).
     Softplus, "softplus", General;
     value |_, x| {
-        let tail = (-x.abs()).exp().ln_1p();
+        let tail = (-x.abs()).exp().ln_1p_unit();
         if x > real(0.0) { x + tail } else { tail }
     };
     derivative |_, x, _| x.sigmoid();
@@ -29,11 +25,7 @@ elementwise! {
 elementwise! {
     /// x σ(x), also called swish; derivative σ(1 + x(1 − σ)).
     Silu, "silu", General;
-    value |_, x| {
-        let e = (-x.abs()).exp();
-        let s = if x < real(0.0) { e } else { real(1.0) };
-        x * s / (e + real::<T>(1.0))
-    };
+    value |_, x| x * x.sigmoid();
     derivative |_, x, _| {
         let s = x.sigmoid();
         (one_minus(&s) * x).offset(1.0) * &s

@@ -2,9 +2,9 @@
 
 use crate::array::At;
 use crate::dual::Dual;
-use crate::kernel::{Kernel, tensor};
+use crate::kernel::{Kernel, inner_here, tensor};
 use crate::ops::elementwise::Elementwise;
-use crate::real::{Real, sum_of_lanes};
+use crate::real::Real;
 use crate::tensor::Tensor;
 
 /// f(x).
@@ -99,8 +99,8 @@ pub(super) fn curved<T: Real>(f: &impl Elementwise, at: &At<'_, Tensor<T>>, dx: 
 /// f′(x) ẋ, and Σ ȳ f″(x) ẋ² on the way.
 struct Contracted<'a, F, T>(Curved<'a, F, T>);
 
-/// Elements whose terms are summed in double precision at a time: few enough to stay on the stack.
-const GROUP: usize = 64;
+/// Elements whose terms are written down before they are summed: few enough to stay in the nearest cache.
+const GROUP: usize = 256;
 
 impl<F: Elementwise, T: Real> Kernel for Contracted<'_, F, T> {
     type Item = T;
@@ -109,22 +109,21 @@ impl<F: Elementwise, T: Real> Kernel for Contracted<'_, F, T> {
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
         let Curved { f, .. } = self.0;
         let part = from..from + out.len();
-        let groups = [self.0.x, self.0.y, self.0.ybar, self.0.dx].map(|all| all[part.clone()].chunks(GROUP));
-        let [x, y, ybar, dx] = groups;
-        let (mut lanes, mut terms) = ([0.0; 8], [T::default(); GROUP]);
+        let [x, y, ybar, dx] =
+            [self.0.x, self.0.y, self.0.ybar, self.0.dx].map(|all| all[part.clone()].chunks(GROUP));
+        let (mut sum, mut terms) = (0.0, [T::default(); GROUP]);
         for ((((out, x), y), ybar), dx) in out.chunks_mut(GROUP).zip(x).zip(y).zip(ybar).zip(dx) {
-            for (((((o, t), &x), &y), &ybar), &dx) in out.iter_mut().zip(&mut terms).zip(x).zip(y).zip(ybar).zip(dx) {
+            let terms = &mut terms[..out.len()];
+            for (((((o, t), &x), &y), &ybar), &dx) in
+                out.iter_mut().zip(terms.iter_mut()).zip(x).zip(y).zip(ybar).zip(dx)
+            {
                 let (slope, curve) = slopes(f, x, y);
                 *o = slope * dx;
                 *t = ybar * dx * curve;
             }
-            for (terms, dx) in terms.chunks(8).zip(dx.chunks(8)) {
-                for ((lane, t), d) in lanes.iter_mut().zip(terms).zip(dx) {
-                    *lane += t.to_f64() * d.to_f64();
-                }
-            }
+            sum += inner_here(terms, dx);
         }
-        sum_of_lanes(lanes)
+        sum
     }
 }
 
