@@ -10,6 +10,7 @@ use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
+use crate::buffer::Buffer;
 use crate::real::Real;
 
 /// A matrix of `rows × cols` numbers, stored row-major either as itself or as its transpose.
@@ -77,14 +78,14 @@ pub fn flops() -> u64 {
     FLOPS.load(Ordering::Relaxed)
 }
 
-/// Multiply-adds from which a product is cut into blocks at all.
+/// Multiply-adds from which a product is cut into blocks at all: below, handing out the work costs more than it saves.
 const CUT_FROM: usize = 1 << 21;
-/// Multiply-adds that a block should have at least.
-const BLOCK: usize = 1 << 17;
 /// Columns and rows of the result that a block should have at least, so that its operands are reused enough.
 const NARROWEST: usize = 64;
-/// Blocks beyond which cutting finer would only load the operands more often.
-const MOST: usize = 16;
+/// Blocks that a product is cut into, unless it is wide; each loads all of one operand.
+const BLOCKS: usize = 4;
+/// Columns of the result for each of which a wide product gets a block.
+const WIDEST: usize = 512;
 
 /// c = onto + a b; c is row-major.
 ///
@@ -97,10 +98,11 @@ pub(crate) fn matmul_into<T: Real>(c: &mut [T], onto: Onto<'_, T>, a: Matrix<'_,
     if c.is_empty() {
         return;
     }
+    let run = if turned([n, k, m], b.transposed) { block_turned } else { block };
     let (a, b, c) = (a.view(), b.view(), MatMut::from_row_major_slice_mut(c, n, m));
     let [down, across] = cuts(n, k, m);
     if down * across == 1 {
-        return block(c, onto, a, b);
+        return run(c, onto, a, b);
     }
     let (height, width) = (n.div_ceil(down), m.div_ceil(across).next_multiple_of(16));
     let mut blocks = Vec::with_capacity(down * across);
@@ -115,7 +117,7 @@ pub(crate) fn matmul_into<T: Real>(c: &mut [T], onto: Onto<'_, T>, a: Matrix<'_,
             blocks.push((c, onto, a, b.subcols(from, wide)));
         }
     }
-    blocks.into_par_iter().with_max_len(1).for_each(|(c, onto, a, b)| block(c, onto, a, b));
+    blocks.into_par_iter().with_max_len(1).for_each(|(c, onto, a, b)| run(c, onto, a, b));
 }
 
 /// A matrix cut into pieces of `size` (the last may be smaller) along the axis that `len` and `split` are of.
@@ -136,15 +138,46 @@ fn pieces<'a, T>(
 }
 
 /// How many blocks a product is cut into, down its rows and across its columns: by the sizes alone.
+///
+/// Columns come first: the second operand is then packed once in all, the first, in the layers' forward products the smaller
+/// one, once a block.
 fn cuts(n: usize, k: usize, m: usize) -> [usize; 2] {
-    let work = n * k * m;
-    if work < CUT_FROM {
+    if n * k * m < CUT_FROM {
         return [1, 1];
     }
-    let blocks = (work / BLOCK).clamp(2, MOST);
-    let across = (m / NARROWEST).clamp(1, blocks.min(4));
-    let down = (n / NARROWEST).clamp(1, blocks / across);
+    let across = (m / NARROWEST).clamp(1, BLOCKS.max(m / WIDEST));
+    let down = (n / NARROWEST).clamp(1, (BLOCKS / across).max(1));
     [down, across]
+}
+
+/// Whether the product is computed as its transpose, which is then turned: `faer` vectorises along the columns of a
+/// row-major result and packs the second operand, so where these are few, or the first operand is much smaller, it is faster
+/// the other way round. By the sizes and the layout alone; measured by the bench `products`.
+fn turned([n, k, m]: [usize; 3], b_transposed: bool) -> bool {
+    let narrow = m < 16 && (48..=192).contains(&n) && n * k <= 1 << 17;
+    let flat = (24..=48).contains(&n) && m >= 256 && k >= 256;
+    b_transposed && (narrow || flat)
+}
+
+/// One block by its transpose, on the current thread.
+fn block_turned<T: Real>(c: MatMut<'_, T>, onto: Onto<'_, T>, a: MatRef<'_, T>, b: MatRef<'_, T>) {
+    let (n, m) = (c.nrows(), c.ncols());
+    let mut scratch = Buffer::stale(n * m);
+    T::product(
+        MatMut::from_row_major_slice_mut(&mut scratch, m, n),
+        Accum::Replace,
+        b.transpose(),
+        a.transpose(),
+    );
+    let scratch = &*scratch;
+    for (i, c) in c.row_iter_mut().enumerate() {
+        let column = scratch.iter().skip(i).step_by(n);
+        match onto {
+            Onto::Nothing => c.iter_mut().zip(column).for_each(|(c, &v)| *c = v),
+            Onto::Present => c.iter_mut().zip(column).for_each(|(c, &v)| *c = *c + v),
+            Onto::Row(row) => c.iter_mut().zip(column).zip(row).for_each(|((c, &v), &r)| *c = r + v),
+        }
+    }
 }
 
 /// One block, on the current thread.
@@ -222,8 +255,8 @@ mod tests {
         (0..n).map(|i| (i as f64 * step).sin()).collect()
     }
 
-    /// A product large enough to be cut, and one that is not.
-    const SIZES: [[usize; 3]; 3] = [[5, 7, 3], [130, 40, 300], [70, 64, 70]];
+    /// Products that are cut and that are not, and that are turned.
+    const SIZES: [[usize; 3]; 5] = [[5, 7, 3], [130, 140, 300], [70, 64, 70], [64, 100, 10], [32, 300, 290]];
 
     #[test]
     fn every_layout_agrees_with_three_loops() {
@@ -279,7 +312,7 @@ mod tests {
 
     #[test]
     fn results_do_not_depend_on_the_number_of_threads() {
-        for [n, k, m] in [[256, 300, 130], [64, 1024, 512], [1000, 64, 64], [128, 784, 512], [33, 2049, 65]] {
+        for [n, k, m] in [[256, 300, 130], [64, 1024, 512], [1000, 64, 64], [128, 784, 512], [33, 2049, 65], [32, 1024, 1024]] {
             let (a, b) = (numbers(n * k, 0.7), numbers(k * m, 1.3));
             let products = |threads: usize| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
