@@ -207,18 +207,20 @@ pub(crate) fn lower_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T
         return;
     }
     let (a, b, c) = (a.view(), b.view(), MatMut::from_row_major_slice_mut(c, n, n));
-    let height = if n * n * k / 2 < CUT_FROM { n } else { n.div_ceil(4).next_multiple_of(16) };
-    let rows = pieces(c, height, MatMut::nrows, MatMut::split_at_row_mut);
-    // The last rows are the longest, so they go first.
-    rows.into_par_iter().enumerate().rev().with_max_len(1).for_each(|(i, c)| {
-        let from = i * height;
-        let (left, right) = c.split_at_col_mut(from);
-        let high = left.nrows();
-        let a = a.subrows(from, high);
-        if from > 0 {
-            T::product(left, Accum::Replace, a, b.subcols(0, from));
-        }
-        T::lower_product(right.subcols_mut(0, high), a, b.subcols(from, high));
+    if n * n * k / 2 < CUT_FROM {
+        return T::lower_product(c, a, b);
+    }
+    // Squares of one size, halves of them along the diagonal.
+    let side = n.div_ceil(if n < 256 { 2 } else { BLOCKS }).next_multiple_of(16);
+    let mut blocks = Vec::new();
+    for (i, rows) in pieces(c, side, MatMut::nrows, MatMut::split_at_row_mut).into_iter().enumerate() {
+        let columns = pieces(rows, side, MatMut::ncols, MatMut::split_at_col_mut);
+        blocks.extend(columns.into_iter().take(i + 1).enumerate().map(|(j, c)| (i, j, c)));
+    }
+    blocks.sort_by_key(|(i, j, _)| i == j);
+    blocks.into_par_iter().with_max_len(1).for_each(|(i, j, c)| {
+        let (a, b) = (a.subrows(i * side, c.nrows()), b.subcols(j * side, c.ncols()));
+        if i == j { T::lower_product(c, a, b) } else { T::product(c, Accum::Replace, a, b) }
     });
 }
 

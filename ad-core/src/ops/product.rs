@@ -230,6 +230,9 @@ impl<'a, T: Real> Product<'a, T> {
         let Multiple { adjoint, value } = multiple;
         let zbar = Matrix::new(zbar, rows, cols, false);
         let mut square = Buffer::stale(rows * rows);
+        // What starts the rows of Ż: the tangent of the bias, and −λ times the bias, which is in Z but not in XW.
+        let row = (self.dbias.is_some() || value != 0.0).then(|| self.row(-value));
+        let start = row.as_deref().map_or(Onto::Nothing, Onto::Row);
         let mut term = 0.0;
         if let Some(dx) = dx {
             // ⟨Z̄, ẊẆ⟩ by the rows' inner products, then Ż from ẊW on.
@@ -238,25 +241,27 @@ impl<'a, T: Real> Product<'a, T> {
             mirror(&mut square, rows, T::from_f64(adjoint));
             matmul_into(&mut outer, Onto::Nothing, dx, self.x.transpose());
             term += 2.0 * kernel::inner(&square, &outer);
-            matmul_into(dz, Onto::Nothing, dx, self.w);
+            matmul_into(dz, start, dx, self.w);
             if value != 0.0 {
-                term += 2.0 * value * kernel::inner(zbar.data(), dz);
+                term += 2.0 * value * (kernel::inner(zbar.data(), dz) - rows_by(zbar.data(), row.as_deref()));
             }
         }
         lower_into(&mut square, self.x, self.x.transpose());
         mirror(&mut square, rows, T::from_f64(adjoint));
-        let onto = if dx.is_some() { Onto::Present } else { Onto::Nothing };
+        let onto = if dx.is_some() { Onto::Present } else { start };
         matmul_into(dz, onto, Matrix::new(&square, rows, rows, false), zbar);
         if value != 0.0 {
             let lambda = T::from_f64(value);
             kernel::onto(dz, self.z, |d, z| d + lambda * z);
         }
-        if self.dbias.is_some() || value != 0.0 {
-            let row = self.row(-value);
-            dz.chunks_exact_mut(cols.max(1)).for_each(|dz| dz.iter_mut().zip(&row).for_each(|(d, r)| *d = *d + *r));
-        }
         term
     }
+}
+
+/// Σ over rows of their inner products with one row.
+fn rows_by<T: Real>(rows: &[T], row: Option<&[T]>) -> f64 {
+    let Some(row) = row else { return 0.0 };
+    rows.chunks_exact(row.len().max(1)).map(|z| kernel::inner(z, row)).sum()
 }
 
 /// Copies the lower triangle of a square matrix to the upper one, everything times `c`.
