@@ -9,13 +9,15 @@ use crate::tensor::Tensor;
 
 /// Elements that one task works on. Results depend on it (sums are by chunk), so it is fixed.
 const CHUNK: usize = 1 << 13;
-/// Elements from which chunks are shared out over threads.
+/// Work, in additions, from which chunks are shared out over threads.
 const PARALLEL_FROM: usize = 1 << 16;
 
 /// A loop over a stretch of elements, compiled for every level of vector instructions.
 pub(crate) trait Kernel: Sync {
     /// A number of the result; `()` for loops that give only a sum.
     type Item: Send;
+    /// About how many times the work of an addition one element is.
+    const WEIGHT: usize = 1;
     /// The loop over elements `from..from + out.len()`, which writes all of `out` and returns a sum. To be `inline(always)`,
     /// or it is not vectorised.
     fn run(&self, from: usize, out: &mut [Self::Item]) -> f64;
@@ -37,7 +39,7 @@ impl<K: Kernel> WithSimd for Stretch<'_, K> {
 pub(crate) fn run<K: Kernel>(kernel: &K, out: &mut [K::Item]) -> f64 {
     let arch = Arch::new();
     let run = |(i, out): (usize, _)| arch.dispatch(Stretch(kernel, i * CHUNK, out));
-    if out.len() < PARALLEL_FROM || rayon::current_num_threads() == 1 {
+    if out.len() * K::WEIGHT < PARALLEL_FROM || rayon::current_num_threads() == 1 {
         out.chunks_mut(CHUNK).enumerate().map(run).sum()
     } else {
         let sums: Vec<f64> = out.par_chunks_mut(CHUNK).enumerate().map(run).collect();

@@ -4,14 +4,21 @@ use crate::array::At;
 use crate::dual::Dual;
 use crate::kernel::{Kernel, inner_here, tensor};
 use crate::ops::elementwise::Elementwise;
+use crate::primitive::Kind;
 use crate::real::Real;
 use crate::tensor::Tensor;
+
+/// The work of one element of a function: curved ones cost several times what others do.
+const fn weight<F: Elementwise>() -> usize {
+    if matches!(F::KIND, Kind::General) { 4 } else { 1 }
+}
 
 /// f(x).
 struct Value<'a, F, T>(&'a F, &'a [T]);
 
 impl<F: Elementwise, T: Real> Kernel for Value<'_, F, T> {
     type Item = T;
+    const WEIGHT: usize = weight::<F>();
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
@@ -37,6 +44,7 @@ struct TimesSlope<'a, F, T> {
 
 impl<F: Elementwise, T: Real> Kernel for TimesSlope<'_, F, T> {
     type Item = T;
+    const WEIGHT: usize = weight::<F>();
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
@@ -79,6 +87,7 @@ fn slopes<F: Elementwise, T: Real>(f: &F, x: T, y: T) -> (T, T) {
 
 impl<F: Elementwise, T: Real> Kernel for Curved<'_, F, T> {
     type Item = T;
+    const WEIGHT: usize = weight::<F>();
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
@@ -104,6 +113,7 @@ const GROUP: usize = 256;
 
 impl<F: Elementwise, T: Real> Kernel for Contracted<'_, F, T> {
     type Item = T;
+    const WEIGHT: usize = weight::<F>();
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
