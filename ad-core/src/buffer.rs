@@ -8,7 +8,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::real::Real;
 
@@ -51,9 +51,17 @@ fn store<T: Real>() -> MutexGuard<'static, Store<T>> {
     static SINGLE: LazyLock<Mutex<Store<f32>>> = LazyLock::new(Mutex::default);
     static DOUBLE: LazyLock<Mutex<Store<f64>>> = LazyLock::new(Mutex::default);
     let stores: [&'static dyn Any; 2] = [&*SINGLE, &*DOUBLE];
-    let store = stores.into_iter().find_map(|s| s.downcast_ref::<Mutex<Store<T>>>());
+    let store = stores.into_iter().find_map(|s| s.downcast_ref::<Mutex<Store<T>>>()).expect("T is f32 or f64");
+    // A store is held for some tens of nanoseconds: waiting in place is far shorter than being put to sleep.
+    for _ in 0..1000 {
+        match store.try_lock() {
+            Ok(store) => return store,
+            Err(TryLockError::Poisoned(store)) => return store.into_inner(),
+            Err(TryLockError::WouldBlock) => std::hint::spin_loop(),
+        }
+    }
     // A store is whole between any two of its operations, so a panic elsewhere does not spoil it.
-    store.expect("T is f32 or f64").lock().unwrap_or_else(PoisonError::into_inner)
+    store.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn bytes_of<T>(len: usize) -> usize {
@@ -62,7 +70,12 @@ fn bytes_of<T>(len: usize) -> usize {
 
 /// The numbers of a tensor.
 #[derive(Debug)]
-pub(crate) struct Buffer<T: Real>(Vec<T>);
+pub(crate) struct Buffer<T: Real> {
+    data: Vec<T>,
+    /// Whether the numbers go to the store when they are dropped: those that came as a vector do not, as nothing would take
+    /// them out again.
+    kept: bool,
+}
 
 impl<T: Real> Buffer<T> {
     /// Takes a vector over.
@@ -73,17 +86,21 @@ impl<T: Real> Buffer<T> {
             PEAK.fetch_max(live, Ordering::Relaxed);
             SUMMIT.fetch_max(live, Ordering::Relaxed);
         }
-        Buffer(data)
+        Buffer { data, kept: false }
     }
 
     /// A buffer of `len` numbers of no particular value: those of an earlier one, or zeros.
     pub(crate) fn stale(len: usize) -> Self {
-        Buffer::new(if bytes_of::<T>(len) < LARGE { vec![T::default(); len] } else { reused(len) })
+        let large = bytes_of::<T>(len) >= LARGE;
+        let data = if large { reused(len) } else { vec![T::default(); len] };
+        let mut buffer = Buffer::new(data);
+        buffer.kept = large;
+        buffer
     }
 
     /// The vector itself.
     pub(crate) fn into_vec(mut self) -> Vec<T> {
-        let data = std::mem::take(&mut self.0);
+        let data = std::mem::take(&mut self.data);
         let bytes = bytes_of::<T>(data.len());
         if bytes >= LARGE {
             LIVE.fetch_sub(bytes, Ordering::Relaxed);
@@ -105,14 +122,14 @@ fn reused<T: Real>(len: usize) -> Vec<T> {
 
 impl<T: Real> Drop for Buffer<T> {
     fn drop(&mut self) {
-        let bytes = bytes_of::<T>(self.0.len());
+        let bytes = bytes_of::<T>(self.data.len());
         if bytes < LARGE {
             return;
         }
         LIVE.fetch_sub(bytes, Ordering::Relaxed);
-        if STORED.load(Ordering::Relaxed) + bytes <= SUMMIT.load(Ordering::Relaxed).max(ALWAYS_STORED) {
+        if self.kept && STORED.load(Ordering::Relaxed) + bytes <= SUMMIT.load(Ordering::Relaxed).max(ALWAYS_STORED) {
             STORED.fetch_add(bytes, Ordering::Relaxed);
-            let data = std::mem::take(&mut self.0);
+            let data = std::mem::take(&mut self.data);
             store::<T>().entry(data.len()).or_default().push(data);
         }
     }
@@ -120,15 +137,15 @@ impl<T: Real> Drop for Buffer<T> {
 
 impl<T: Real> Clone for Buffer<T> {
     fn clone(&self) -> Self {
-        let mut copy = Buffer::stale(self.0.len());
-        copy.copy_from_slice(&self.0);
+        let mut copy = Buffer::stale(self.data.len());
+        copy.copy_from_slice(&self.data);
         copy
     }
 }
 
 impl<T: Real> PartialEq for Buffer<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
+        self.data == other.data
     }
 }
 
@@ -137,14 +154,14 @@ impl<T: Real> Deref for Buffer<T> {
 
     #[inline]
     fn deref(&self) -> &[T] {
-        &self.0
+        &self.data
     }
 }
 
 impl<T: Real> DerefMut for Buffer<T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.0
+        &mut self.data
     }
 }
 

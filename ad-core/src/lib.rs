@@ -58,6 +58,8 @@
 //! | [`dual`], [`tape`] | forward and reverse mode |
 //! | [`recording`], [`sweep`] | a finished tape, and the sweeps over it |
 //! | [`transform`], [`operator`] | `grad`, `hvp`, `curvature`, …: functions of functions |
+//! | [`work`] | what sweeps cost in operations and bytes, before they run |
+//! | [`buffer`] | buffers kept for reuse, and how many bytes are in use |
 //! | [`check`](mod@check) | a derivative checker for functions and primitives of one's own |
 //! | [`show`](fn@show) | a tape as text |
 //! | [`tree`] | what transforms differentiate with respect to: arrays, slices, named parameters |
@@ -83,6 +85,7 @@ pub mod tape;
 pub mod tensor;
 pub mod transform;
 pub mod tree;
+pub mod work;
 
 pub use array::{Array, At, Base, Ground};
 pub use dual::Dual;
@@ -98,3 +101,4 @@ pub use tape::{Tape, Var};
 pub use tensor::Tensor;
 pub use transform::{curvature, ggn_vp, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp};
 pub use tree::{Params, Tree};
+pub use work::Work;

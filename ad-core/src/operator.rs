@@ -3,11 +3,14 @@
 use crate::array::{Array, Base, Ground};
 use crate::recording::{NodeId, Recording};
 use crate::shape::count;
-use crate::sweep::{Adjoints, Curvature, Hessian};
+use crate::ops::Forms;
+use crate::primitive::Multiple;
+use crate::sweep::{Adjoints, Along, Curvature, Hessian};
 use crate::tape::Var;
 use crate::tensor::Tensor;
 use crate::transform::{flat, record, unit};
 use crate::tree::Tree;
+use crate::work::{Moving, Work};
 
 /// The Hessian of a scalar function at a point: it runs the function and the reverse sweep once, and then multiplies any
 /// number of vectors, each for a tangent sweep and a second reverse sweep.
@@ -108,15 +111,48 @@ where
     X: Tree + ?Sized,
     X::Leaf: Ground,
 {
+    /// The work of the value and of the gradient, value included.
+    pub fn gradient_work(&self) -> [Work; 2] {
+        let value = self.recording.value_work();
+        let reverse = self.reverse.as_ref().map(|(node, _)| self.recording.adjoints_work(*node));
+        [value, value + reverse.unwrap_or_default()]
+    }
+
+    /// The work of one product with the Hessian, the gradient not included.
+    pub fn hvp_work(&self) -> Work {
+        let Some((node, _)) = &self.reverse else { return Work::default() };
+        let leaves = vec![true; self.recording.leaves().len()];
+        self.recording.tangents_work(&leaves)
+            + self.recording.adjoint_tangents_work(*node, &leaves, Hessian::Full)
+    }
+
+    /// The work of one curvature sweep, the gradient not included, where tangents are known as these multiples of adjoint and
+    /// value, one entry a leaf, or none.
+    pub fn curvature_work(&self, multiples: &[Option<Multiple>]) -> Work {
+        let Some((node, _)) = &self.reverse else { return Work::default() };
+        let leaves = vec![true; self.recording.leaves().len()];
+        self.recording.curvature_work(*node, &Moving { leaves: &leaves, multiples, forms: Forms::Cheapest })
+    }
+
     /// vᵀHv with its Gauss–Newton part and its attribution, by one tangent sweep.
     ///
     /// # Panics
     /// If a shape of `v` differs from that of `x`.
     #[track_caller]
     pub fn curvature(&self, v: &Same<X>) -> Curvature {
-        let direction: Vec<_> = v.leaves().into_iter().map(Some).collect();
+        let tangents: Vec<_> = v.leaves().into_iter().map(Some).collect();
+        self.curvature_along(&Along { tangents: &tangents, multiples: &[], forms: Forms::Cheapest })
+    }
+
+    /// As [`curvature`](HessianOperator::curvature), where more is known of the direction; see
+    /// [`Recording::curvature_along`].
+    ///
+    /// # Panics
+    /// If the number or a shape of the tangents differs from the leaves'.
+    #[track_caller]
+    pub fn curvature_along(&self, along: &Along<'_, X::Leaf>) -> Curvature {
         match &self.reverse {
-            Some((node, adjoints)) => self.recording.curvature(*node, adjoints, &direction),
+            Some((node, adjoints)) => self.recording.curvature_along(*node, adjoints, along),
             None => Curvature {
                 total: 0.0,
                 gauss_newton: None,

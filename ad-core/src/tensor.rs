@@ -124,6 +124,12 @@ impl<T: Real> Tensor<T> {
         Tensor::filled(a, |out| kernel::pairs(out, self.data(), other.data(), |a, b| a + c * b))
     }
 
+    /// c·self, element by element.
+    pub fn scaled(&self, c: f64) -> Self {
+        let c = T::from_f64(c);
+        self.map(|x| c * x)
+    }
+
     /// The array of this shape whose elements `fill` writes, all of them: it is given numbers of no particular value.
     pub(crate) fn filled(shape: &[usize], fill: impl FnOnce(&mut [T])) -> Self {
         let mut data = Buffer::stale(count(shape));
@@ -134,6 +140,18 @@ impl<T: Real> Tensor<T> {
     /// The array of this shape with these elements, one for each place.
     pub(crate) fn from_elements(shape: &[usize], elements: impl Iterator<Item = T>) -> Self {
         Tensor::filled(shape, |out| out.iter_mut().zip(elements).for_each(|(o, x)| *o = x))
+    }
+
+    /// The array of this shape whose elements are those of the pieces, one after another; they must be as many.
+    pub(crate) fn from_pieces<'a>(shape: &[usize], pieces: impl Iterator<Item = &'a [T]>) -> Self {
+        Tensor::filled(shape, |mut out| {
+            for piece in pieces {
+                let (now, later) = out.split_at_mut(piece.len());
+                now.copy_from_slice(piece);
+                out = later;
+            }
+            debug_assert!(out.is_empty(), "{} elements are not filled", out.len());
+        })
     }
 
     /// Whether the two are one buffer.

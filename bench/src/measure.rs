@@ -15,7 +15,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use ad_core::{Params, Real, Tensor};
-use gen_sched::{Objective, Point, Supervised};
+use gen_sched::{Objective, Parted, Parting, Point};
 use nn::data::{Batch, Targets};
 use nn::{Loss, Mlp};
 use serde::Serialize;
@@ -132,8 +132,8 @@ struct Model<T: Real> {
 }
 
 impl<T: Real> Model<T> {
-    fn objective<'a>(&'a self, set: &'a Set<T>) -> Supervised<'a, T> {
-        Supervised { net: &self.net, loss: &self.loss, batch: &set.batch }
+    fn objective<'a>(&'a self, set: &'a Set<T>) -> Parted<'a, T> {
+        Parted::new(&self.net, &self.loss, &set.batch, Parting::Automatic, &set.theta)
     }
 
     fn value(&self, set: &Set<T>) -> f64 {
@@ -149,7 +149,7 @@ impl<T: Real> Model<T> {
     fn hvp(&self, set: &Set<T>) -> (f64, Gradient<T>, Gradient<T>) {
         let objective = self.objective(set);
         let point = Point::new(&objective, &set.theta);
-        (point.value(), point.gradient(), point.hessian().hvp(&self.probe))
+        (point.value(), point.gradient(), point.hvp(&self.probe))
     }
 
     fn gen_exact(&self, set: &Set<T>) -> (Checked, Gradient<T>) {
@@ -205,6 +205,7 @@ mod tests {
     use std::cell::RefCell;
 
     use ad_core::HessianOperator;
+    use gen_sched::Supervised;
 
     use super::*;
     use crate::reference::draw::draw;

@@ -3,7 +3,7 @@
 use ad_core::{Params, Real, Tensor};
 use nn::Direction;
 
-use crate::line::Point;
+use crate::point::Point;
 use crate::objective::Objective;
 
 /// (f, −num): the coefficients of the first-order Taylor series of α ↦ f(θ − αω).

@@ -1,62 +1,10 @@
 //! The loss along a line, g(α) = f(θ − αω), evaluated on demand and counted.
 
-use ad_core::{Ground, HessianOperator, Params, Real, Tensor};
+use ad_core::{Multiple, Params, Real, Tensor};
 use nn::moved;
 
 use crate::cost::Cost;
-use crate::objective::Objective;
-
-/// An objective at one θ: its value and gradient have been recorded, and lines start from here.
-#[allow(missing_debug_implementations, reason = "an objective may be a closure")]
-pub struct Point<'a, T: Real> {
-    objective: &'a dyn Objective<T>,
-    theta: &'a Params<Tensor<T>>,
-    operator: HessianOperator<'a, Params<Tensor<T>>>,
-}
-
-impl<'a, T: Real> Point<'a, T> {
-    /// Records the objective at θ and runs the reverse sweep: one gradient.
-    ///
-    /// # Panics
-    /// If the objective is not a scalar.
-    #[track_caller]
-    pub fn new(objective: &'a dyn Objective<T>, theta: &'a Params<Tensor<T>>) -> Self {
-        Point { objective, theta, operator: HessianOperator::new(|p| objective.record(p), theta) }
-    }
-
-    /// The value f(θ).
-    pub fn value(&self) -> f64 {
-        self.operator.value().item().to_f64()
-    }
-
-    /// The gradient ∇f(θ).
-    pub fn gradient(&self) -> Params<Tensor<T>> {
-        self.operator.gradient()
-    }
-
-    /// The Hessian at θ, recorded.
-    pub fn hessian(&self) -> &HessianOperator<'a, Params<Tensor<T>>> {
-        &self.operator
-    }
-
-    /// The line from here along −ω.
-    ///
-    /// # Panics
-    /// If ω differs from θ in names or shapes.
-    #[track_caller]
-    pub fn line<'p>(&'p self, gradient: &Params<Tensor<T>>, omega: &'p Params<Tensor<T>>) -> Line<'p, T> {
-        let num = gradient.zip(omega, Ground::inner).arrays().iter().sum();
-        Line {
-            point: self,
-            omega,
-            num,
-            curvature: None,
-            hvp: None,
-            probes: Vec::new(),
-            cost: Cost { gradients: 1, ..Cost::default() },
-        }
-    }
-}
+use crate::point::Point;
 
 /// The second derivative of the loss along a line, and the part of it that comes from the loss alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,6 +20,8 @@ pub struct LineCurvature {
 pub struct Line<'p, T: Real> {
     point: &'p Point<'p, T>,
     omega: &'p Params<Tensor<T>>,
+    /// For each parameter, ω as a multiple of gradient and value, where it is known to be one.
+    multiples: Vec<Option<Multiple>>,
     num: f64,
     curvature: Option<LineCurvature>,
     hvp: Option<Params<Tensor<T>>>,
@@ -79,7 +29,18 @@ pub struct Line<'p, T: Real> {
     cost: Cost,
 }
 
-impl<T: Real> Line<'_, T> {
+impl<'p, T: Real> Line<'p, T> {
+    pub(crate) fn new(point: &'p Point<'p, T>, omega: &'p Params<Tensor<T>>, num: f64) -> Self {
+        let cost = Cost { gradients: 1, ..Cost::default() };
+        Line { point, omega, multiples: Vec::new(), num, curvature: None, hvp: None, probes: Vec::new(), cost }
+    }
+
+    /// The same line, where ω at some parameters is a multiple of gradient and value: its curvature then costs less. One entry
+    /// for each parameter, in their order.
+    pub fn with_multiples(self, multiples: Vec<Option<Multiple>>) -> Self {
+        Line { multiples, ..self }
+    }
+
     /// g(0) = f(θ); known from the gradient.
     pub fn value(&self) -> f64 {
         self.point.value()
@@ -99,8 +60,8 @@ impl<T: Real> Line<'_, T> {
     pub fn curvature(&mut self) -> LineCurvature {
         *self.curvature.get_or_insert_with(|| {
             self.cost.curvatures += 1;
-            let c = self.point.operator.curvature(self.omega);
-            LineCurvature { den: c.total, gauss_newton: c.gauss_newton }
+            self.cost.gradients += self.point.gradients_anew();
+            self.point.curvature(self.omega, &self.multiples)
         })
     }
 
@@ -113,7 +74,7 @@ impl<T: Real> Line<'_, T> {
             return *value;
         }
         self.cost.values += 1;
-        let value = self.point.objective.value(&moved(self.point.theta, alpha, self.omega));
+        let value = self.point.value_at(&moved(self.point.theta(), alpha, self.omega));
         self.probes.push((alpha, value));
         value
     }
@@ -122,7 +83,8 @@ impl<T: Real> Line<'_, T> {
     pub fn hvp(&mut self) -> &Params<Tensor<T>> {
         self.hvp.get_or_insert_with(|| {
             self.cost.hvps += 1;
-            self.point.operator.hvp(self.omega)
+            self.cost.gradients += self.point.gradients_anew();
+            self.point.hvp(self.omega)
         })
     }
 

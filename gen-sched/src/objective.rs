@@ -24,6 +24,31 @@ pub trait Objective<T: Real> {
     fn value(&self, theta: &Params<Tensor<T>>) -> f64 {
         self.record(&theta.map(|t| Var::fixed(t.clone()))).value().item().to_f64()
     }
+
+    /// The objective as a weighted sum of others, where it is to be evaluated so; as a whole unless overridden.
+    fn parts(&self, _theta: &Params<Tensor<T>>) -> Parts<'_, T> {
+        Parts::Whole
+    }
+}
+
+/// How an objective is evaluated.
+#[derive(Debug)]
+pub enum Parts<'a, T: Real> {
+    /// At once.
+    Whole,
+    /// As a sum of parts side by side, each on one thread; at least one.
+    Shards(Vec<Part<'a, T>>),
+    /// As a sum of parts one after another, with the memory of one; at least one.
+    MicroBatches(Vec<Part<'a, T>>),
+}
+
+/// One term wᵢ fᵢ of an objective.
+#[derive(Debug)]
+pub struct Part<'a, T: Real> {
+    /// The weight wᵢ; the weights of all parts add up to 1.
+    pub weight: f64,
+    /// The function fᵢ.
+    pub objective: Supervised<'a, T>,
 }
 
 impl<T: Real, F: Fn(&Params<Var<Tensor<T>>>) -> Var<Tensor<T>>> Objective<T> for F {

@@ -1,12 +1,14 @@
 //! One training step: gradient, direction, rate, update.
 
-use ad_core::{Params, Real, Tensor};
+use ad_core::{Multiple, Params, Real, Tensor};
 use nn::data::{Batch, Targets};
 use nn::{Direction, Loss, Net, moved};
 
 use crate::cost::Cost;
-use crate::line::{Line, LineCurvature, Point};
-use crate::objective::{Objective, Supervised};
+use crate::line::{Line, LineCurvature};
+use crate::objective::Objective;
+use crate::parted::{Parted, Parting};
+use crate::point::Point;
 use crate::rule::{Parabola, Reason, Rule, Step, Taken};
 
 /// Takes steps: holds a network, its parameters, a loss, a direction and a rule.
@@ -53,6 +55,7 @@ pub struct Stepper<T: Real> {
     last_lrs: Vec<f64>,
     steps: u64,
     measures_decrease: bool,
+    parting: Parting,
 }
 
 /// What a step saw and did.
@@ -90,14 +93,19 @@ impl<T: Real> Stepper<T> {
         rule: Box<dyn Rule<T>>,
     ) -> Self {
         let last_lrs = vec![0.0; direction.groups()];
-        let (previous, steps, measures_decrease) = (None, 0, false);
-        Stepper { net, theta, loss, direction, rule, previous, last_lrs, steps, measures_decrease }
+        let (previous, steps, measures_decrease, parting) = (None, 0, false, Parting::Automatic);
+        Stepper { net, theta, loss, direction, rule, previous, last_lrs, steps, measures_decrease, parting }
     }
 
     /// The same stepper, which also measures the decrease of each step, for one more forward pass, and takes no step to an
     /// infinite loss.
     pub fn measuring_decrease(self) -> Self {
         Stepper { measures_decrease: true, ..self }
+    }
+
+    /// The same stepper, which cuts its batches into parts in this way.
+    pub fn parting(self, parting: Parting) -> Self {
+        Stepper { parting, ..self }
     }
 
     /// The parameters now.
@@ -130,11 +138,11 @@ impl<T: Real> Stepper<T> {
     #[track_caller]
     pub fn step(&mut self, x: &Tensor<T>, y: &Targets<T>) -> StepReport {
         let batch = Batch { inputs: x.clone(), targets: y.clone() };
-        let objective = Supervised { net: &*self.net, loss: &self.loss, batch: &batch };
+        let objective = Parted::new(&*self.net, &self.loss, &batch, self.parting, &self.theta);
         let point = Point::new(&objective, &self.theta);
         let gradient = point.gradient();
         let omega = self.direction.propose(&self.theta, &gradient);
-        let line = point.line(&gradient, &omega);
+        let line = point.line(&gradient, &omega).with_multiples(self.multiples());
         let index = self.steps;
         let (theta, previous) = (&self.theta, self.previous.as_ref());
         let mut step = Step { index, theta, gradient: &gradient, omega: &omega, previous, line };
@@ -170,11 +178,16 @@ impl<T: Real> Stepper<T> {
     /// If a shape does not fit the network or the loss.
     #[track_caller]
     pub fn with_line<R>(&self, batch: &Batch<T>, f: impl FnOnce(&mut Line<'_, T>) -> R) -> R {
-        let objective = Supervised { net: &*self.net, loss: &self.loss, batch };
+        let objective = Parted::new(&*self.net, &self.loss, batch, self.parting, &self.theta);
         let point = Point::new(&objective, &self.theta);
         let gradient = point.gradient();
         let omega = self.direction.propose(&self.theta, &gradient);
-        f(&mut point.line(&gradient, &omega))
+        f(&mut point.line(&gradient, &omega).with_multiples(self.multiples()))
+    }
+
+    /// ω as multiples of gradient and value, parameter by parameter.
+    fn multiples(&self) -> Vec<Option<Multiple>> {
+        self.theta.names().iter().map(|name| self.direction.multiple(name)).collect()
     }
 }
 

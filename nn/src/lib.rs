@@ -42,7 +42,7 @@ mod module;
 pub mod random;
 pub mod weights;
 
-pub use direction::{Direction, Sgd, moved};
+pub use direction::{Adam, Direction, Momentum, Sgd, moved};
 pub use init::Init;
 pub use layers::{Activation, Layer, Linear, Mlp, Sequential, UnknownActivation};
 pub use loss::{Loss, UnknownLoss};

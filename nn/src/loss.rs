@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use ad_core::ops::CrossEntropy;
-use ad_core::{Array, Base, Ops, Tensor};
+use ad_core::{Array, Base, Ops, Real, Tensor};
 
 use crate::data::Targets;
 
@@ -59,6 +59,21 @@ impl Loss {
                 assert!(z == y_shape, "{self:?}: the output has shape {z:?} but the targets {y_shape:?}");
                 self.regression(output, &A::lift(A::Base::from_tensor(y.clone())))
             }
+        }
+    }
+
+    /// How much a batch counts beside another: the loss of both together is the mean of their losses, weighted by this. The
+    /// number of rows, or with class weights the sum of the rows'.
+    ///
+    /// # Panics
+    /// If a label has no class weight.
+    #[track_caller]
+    pub fn weight_of<T: Real>(&self, targets: &Targets<T>) -> f64 {
+        match (self, targets) {
+            (Loss::CrossEntropy { weights: Some(weights), .. }, Targets::Classes { labels, .. }) => {
+                labels.iter().map(|&label| weights[label as usize]).sum()
+            }
+            _ => targets.rows() as f64,
         }
     }
 

@@ -49,13 +49,9 @@ linear_of_one!(
         let (outer, inner) = (count(&x.shape()[..p.axis]), count(&x.shape()[p.axis + 1..]));
         let mut shape = Shape::from_slice(x.shape());
         shape[p.axis] = p.indices.len();
-        let mut out = Vec::with_capacity(count(&shape));
-        for block in 0..outer {
-            for i in p.indices.iter() {
-                out.extend_from_slice(&x.data()[(block * size + i) * inner..][..inner]);
-            }
-        }
-        Tensor::from_vec(&shape, out)
+        let piece = |block: usize, i: usize| &x.data()[(block * size + i) * inner..][..inner];
+        let pieces = (0..outer).flat_map(|block| p.indices.iter().map(move |i| piece(block, *i)));
+        Tensor::from_pieces(&shape, pieces)
     },
     |p, shape, ybar| A::apply(ScatterAdd { axis: p.axis, indices: p.indices.clone(), size: shape[p.axis] }, &[ybar])
 );

@@ -172,13 +172,10 @@ fn gathered<T: Real>(x: &Tensor<T>, shape: &[usize], steps: &[usize], start: usi
     let data = x.data();
     if let (Some(1), Some(&n)) = (steps.last(), shape.last()) {
         // Rows of the last axis are copied whole.
-        let mut out = Vec::with_capacity(count(shape));
-        for o in Offsets::new(&shape[..shape.len() - 1], &steps[..steps.len() - 1]) {
-            out.extend_from_slice(&data[start + o..start + o + n]);
-        }
-        return Tensor::from_vec(shape, out);
+        let rows = Offsets::new(&shape[..shape.len() - 1], &steps[..steps.len() - 1]);
+        return Tensor::from_pieces(shape, rows.map(|o| &data[start + o..start + o + n]));
     }
-    Tensor::from_vec(shape, Offsets::new(shape, steps).map(|o| data[start + o]).collect())
+    Tensor::from_elements(shape, Offsets::new(shape, steps).map(|o| data[start + o]))
 }
 
 impl Primitive for Concat {
@@ -199,14 +196,12 @@ impl Primitive for Concat {
         }
         let mut shape = Shape::from_slice(first);
         shape[self.axis] = x.iter().map(|t| t.shape()[self.axis]).sum();
-        let mut out = Vec::with_capacity(count(&shape));
-        for block in 0..count(&first[..self.axis]) {
-            for t in x {
-                let n = count(&t.shape()[self.axis..]);
-                out.extend_from_slice(&t.data()[block * n..(block + 1) * n]);
-            }
-        }
-        Tensor::from_vec(&shape, out)
+        let piece = |block: usize, t: &'_ &Tensor<T>| {
+            let n = count(&t.shape()[self.axis..]);
+            block * n..(block + 1) * n
+        };
+        let blocks = 0..count(&first[..self.axis]);
+        Tensor::from_pieces(&shape, blocks.flat_map(|block| x.iter().map(move |t| &t.data()[piece(block, t)])))
     }
 
     fn jvp<A: Array>(&self, x: &[&A], _y: &A, dx: &[Option<&A>]) -> Option<A> {

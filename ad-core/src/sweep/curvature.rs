@@ -122,9 +122,10 @@ impl<A: Ground> Recording<A> {
         last
     }
 
-    /// Which leaves that one node alone reads move along a multiple of their adjoint and value.
+    /// Which leaves that one node alone reads move along a multiple of their adjoint and value: those that are told, and those
+    /// whose tangent is the adjoint itself.
     #[track_caller]
-    pub(crate) fn multiples(&self, adjoints: &Adjoints<A>, along: &Along<'_, A>) -> Multiples {
+    fn multiples(&self, adjoints: &Adjoints<A>, along: &Along<'_, A>) -> Multiples {
         let leaves = self.leaves();
         assert!(
             along.multiples.is_empty() || along.multiples.len() == leaves.len(),
@@ -137,8 +138,13 @@ impl<A: Ground> Recording<A> {
             _ => None,
         };
         let known = |i: usize| along.multiples.get(i).copied().flatten().or_else(|| is_adjoint(i));
-        let mut found: Vec<(u32, Multiple)> =
-            (0..leaves.len()).filter_map(|i| Some((leaves[i].0, known(i)?))).collect();
+        self.known_multiples(&(0..leaves.len()).map(known).collect::<Vec<_>>())
+    }
+
+    /// Those of the leaves' multiples that one node alone reads.
+    pub(crate) fn known_multiples(&self, multiples: &[Option<Multiple>]) -> Multiples {
+        let known = self.leaves().iter().zip(multiples).filter_map(|(leaf, multiple)| Some((leaf.0, (*multiple)?)));
+        let mut found: Vec<(u32, Multiple)> = known.collect();
         if !found.is_empty() {
             let mut uses = vec![0u32; self.len()];
             for node in self.nodes() {

@@ -1,6 +1,6 @@
 //! Tables of inputs with a target a row.
 
-use ad_core::{Real, Shape, Tensor};
+use ad_core::{Ops, Real, Shape, Tensor};
 
 use super::{DataError, Standardizer};
 
@@ -76,6 +76,31 @@ pub struct Batch<T: Real> {
     pub inputs: Tensor<T>,
     /// Their targets.
     pub targets: Targets<T>,
+}
+
+impl<T: Real> Batch<T> {
+    /// The rows `from..to`.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    #[track_caller]
+    pub fn rows(&self, from: usize, to: usize) -> Self {
+        let targets = match &self.targets {
+            Targets::Classes { labels, classes } => {
+                Targets::Classes { labels: labels[from..to].to_vec(), classes: *classes }
+            }
+            Targets::Values(values) => Targets::Values(rows_of(values, from, to)),
+        };
+        Batch { inputs: rows_of(&self.inputs, from, to), targets }
+    }
+}
+
+/// The rows `from..to` of an array.
+#[track_caller]
+fn rows_of<T: Real>(t: &Tensor<T>, from: usize, to: usize) -> Tensor<T> {
+    let mut ranges: Vec<(usize, usize)> = t.shape().iter().map(|&n| (0, n)).collect();
+    ranges[0] = (from, to);
+    t.slice(&ranges)
 }
 
 impl Dataset {

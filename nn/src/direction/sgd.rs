@@ -1,25 +1,8 @@
-//! Optimizers as directions: what to step along. How far is the step-size rule's business.
+//! The gradient itself, with weight decay.
 
-use std::fmt::Debug;
+use ad_core::{Multiple, Ops, Params, Real, Tensor};
 
-use ad_core::{Ops, Params, Real, Tensor};
-
-/// An optimizer without its learning rate: it turns a gradient into a direction ω, and a step is θ ← θ − α ω.
-///
-/// [`propose`](Direction::propose) changes nothing, so a rule may probe the direction as often as it likes; the state
-/// advances only by [`commit`](Direction::commit), once a step has been taken.
-pub trait Direction<T: Real>: Debug + Send {
-    /// The direction ω at parameters θ with gradient g.
-    fn propose(&self, theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>) -> Params<Tensor<T>>;
-
-    /// Advances the state by the step for which [`propose`](Direction::propose) was called with the same arguments.
-    fn commit(&mut self, theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>);
-
-    /// Number of parameter groups, each with settings of its own.
-    fn groups(&self) -> usize {
-        1
-    }
-}
+use super::Direction;
 
 /// Stochastic gradient descent: ω = g + λθ, with weight decay λ by parameter group.
 ///
@@ -88,19 +71,11 @@ impl<T: Real> Direction<T> for Sgd {
 
     fn commit(&mut self, _theta: &Params<Tensor<T>>, _gradient: &Params<Tensor<T>>) {}
 
+    fn multiple(&self, name: &str) -> Option<Multiple> {
+        Some(Multiple { adjoint: 1.0, value: self.decay_of(name) })
+    }
+
     fn groups(&self) -> usize {
         1 + self.groups.len()
     }
-}
-
-/// θ − α ω.
-///
-/// # Panics
-/// If the trees differ in names or shapes.
-#[track_caller]
-pub fn moved<T: Real>(theta: &Params<Tensor<T>>, alpha: f64, omega: &Params<Tensor<T>>) -> Params<Tensor<T>> {
-    theta.zip(omega, |w, o| {
-        assert!(w.shape() == o.shape(), "a parameter of shape {:?} cannot move along {:?}", w.shape(), o.shape());
-        w.plus_scaled(-alpha, o)
-    })
 }

@@ -1,0 +1,122 @@
+//! A mini-batch cut into parts: shards on several threads, or micro-batches one after another.
+
+use ad_core::{Params, Real, Tensor, Var};
+use nn::data::Batch;
+use nn::{Loss, Net};
+
+use crate::objective::{Objective, Part, Parts, Supervised};
+
+/// How a mini-batch is cut into parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parting {
+    /// Into shards where the network is so small that its products are not worth sharing out over threads one by one, else
+    /// not at all.
+    #[default]
+    Automatic,
+    /// Not at all.
+    Whole,
+    /// Into this many shards, evaluated side by side.
+    Shards(usize),
+    /// Into micro-batches of this many rows, evaluated one after another: gradient accumulation. num and den are exact over
+    /// the whole mini-batch; den costs the gradients again, since no recording is kept.
+    MicroBatches(usize),
+}
+
+/// Multiply-adds of a product from which it is better shared out over threads by itself.
+const LARGE_PRODUCT: usize = 1 << 21;
+/// Multiply-adds of all products of a forward pass from which shards are worth two barriers.
+const WORTHWHILE: usize = 1 << 20;
+/// Rows that a shard should have at least, for its products to be efficient.
+const FEWEST_ROWS: usize = 32;
+/// Shards that a batch is cut into at most.
+const MOST_SHARDS: usize = 4;
+
+impl Parting {
+    /// How a batch of so many rows is cut: the number of parts, by the sizes alone, never by the machine.
+    fn shards<T: Real>(self, rows: usize, theta: &Params<Tensor<T>>) -> usize {
+        match self {
+            Parting::Whole | Parting::MicroBatches(_) => 1,
+            Parting::Shards(n) => n.clamp(1, rows.max(1)),
+            Parting::Automatic => {
+                let products = theta.arrays().iter().filter(|w| w.rank() > 1).map(|w| w.len() * rows);
+                let (largest, all) = products.fold((0, 0), |(largest, all), n| (largest.max(n), all + n));
+                if largest >= LARGE_PRODUCT || all < WORTHWHILE { 1 } else { (rows / FEWEST_ROWS).clamp(1, MOST_SHARDS) }
+            }
+        }
+    }
+}
+
+/// The loss of a network on one batch, evaluated in parts.
+///
+/// The loss is a mean over rows that do not know of each other, so it is the mean of its parts' losses, weighted by
+/// [`Loss::weight_of`] each; parts may be of unequal size.
+#[derive(Debug)]
+pub struct Parted<'a, T: Real> {
+    whole: Supervised<'a, T>,
+    parts: Vec<(f64, Batch<T>)>,
+    in_turn: bool,
+}
+
+impl<'a, T: Real> Parted<'a, T> {
+    /// The loss on `batch`, cut into parts.
+    ///
+    /// # Panics
+    /// If micro-batches are to have no rows.
+    #[track_caller]
+    pub fn new(
+        net: &'a dyn Net<T>,
+        loss: &'a Loss,
+        batch: &'a Batch<T>,
+        parting: Parting,
+        theta: &Params<Tensor<T>>,
+    ) -> Self {
+        let rows = batch.targets.rows();
+        let size = match parting {
+            Parting::MicroBatches(size) => {
+                assert!(size > 0, "micro-batches need at least one row");
+                size
+            }
+            _ => rows.div_ceil(parting.shards(rows, theta)).max(1),
+        };
+        let all = loss.weight_of(&batch.targets);
+        let cut = |from: usize| {
+            let part = batch.rows(from, rows.min(from + size));
+            (loss.weight_of(&part.targets) / all, part)
+        };
+        let parts = if size < rows { (0..rows).step_by(size).map(cut).collect() } else { Vec::new() };
+        Parted { whole: Supervised { net, loss, batch }, parts, in_turn: matches!(parting, Parting::MicroBatches(_)) }
+    }
+
+    fn terms(&self) -> Vec<Part<'_, T>> {
+        let Supervised { net, loss, .. } = self.whole;
+        let counting = self.parts.iter().filter(|(weight, _)| *weight > 0.0);
+        counting.map(|(weight, batch)| Part { weight: *weight, objective: Supervised { net, loss, batch } }).collect()
+    }
+}
+
+impl<T: Real> Objective<T> for Parted<'_, T> {
+    fn record(&self, theta: &Params<Var<Tensor<T>>>) -> Var<Tensor<T>> {
+        self.whole.record(theta)
+    }
+
+    fn value(&self, theta: &Params<Tensor<T>>) -> f64 {
+        let of = |part: &Part<'_, T>| part.weight * part.objective.value(theta);
+        match self.parts(theta) {
+            Parts::Whole => self.whole.value(theta),
+            Parts::Shards(parts) => {
+                use rayon::prelude::*;
+                parts.par_iter().map(of).collect::<Vec<f64>>().into_iter().sum()
+            }
+            Parts::MicroBatches(parts) => parts.iter().map(of).sum(),
+        }
+    }
+
+    fn parts(&self, _theta: &Params<Tensor<T>>) -> Parts<'_, T> {
+        match (self.terms(), self.in_turn) {
+            // A part alone, or none that counts: their weights are all 0 or NaN, which the whole shows.
+            (parts, _) if parts.len() < 2 => Parts::Whole,
+            (parts, true) => Parts::MicroBatches(parts),
+            (parts, false) => Parts::Shards(parts),
+        }
+    }
+}

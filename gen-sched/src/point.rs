@@ -1,0 +1,210 @@
+//! An objective at one θ: its value and gradient, and what second-order quantities start from.
+
+use ad_core::{Along, Ground, HessianOperator, Multiple, Params, Real, Tensor, Work};
+use rayon::prelude::*;
+
+use crate::line::{Line, LineCurvature};
+use crate::objective::{Objective, Part, Parts};
+
+/// The work of the quantities at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PointWork {
+    /// The value.
+    pub value: Work,
+    /// Value and gradient.
+    pub gradient: Work,
+    /// A Hessian–vector product on the recorded gradient.
+    pub hvp: Work,
+    /// The curvature along a line, on the recorded gradient.
+    pub curvature: Work,
+}
+
+type Operator<'a, T> = HessianOperator<'a, Params<Tensor<T>>>;
+
+/// An objective at one θ: its value and gradient have been found, and lines start from here.
+///
+/// An objective that comes in [parts](Objective::parts) is evaluated part by part, f = Σ wᵢ fᵢ:
+///
+/// ```text
+///   shards, in parallel      record and reverse each ──▶ g = Σ wᵢ gᵢ ──▶ ω ──▶ d²fᵢ(ω, ω) of each ──▶ den = Σ wᵢ denᵢ
+///                                              the barrier: ω needs all of g
+///   micro-batches, in turn   the same, but a part's recording is dropped once its gradient is added, and made again for den
+/// ```
+///
+/// Sums are taken in the order of the parts, so results do not depend on the number of threads.
+#[allow(missing_debug_implementations, reason = "an objective may be a closure")]
+pub struct Point<'a, T: Real> {
+    objective: &'a dyn Objective<T>,
+    theta: &'a Params<Tensor<T>>,
+    value: f64,
+    gradient: Params<Tensor<T>>,
+    recorded: Recorded<'a, T>,
+}
+
+/// What is kept for the second phase.
+enum Recorded<'a, T: Real> {
+    /// The recording of the whole.
+    Whole(Operator<'a, T>),
+    /// The recordings of shards, with their weights.
+    Shards(Vec<(f64, Operator<'a, T>)>),
+    /// Nothing: micro-batches are recorded again.
+    Nothing(Vec<Part<'a, T>>),
+}
+
+impl<'a, T: Real> Point<'a, T> {
+    /// Finds value and gradient of the objective at θ.
+    ///
+    /// # Panics
+    /// If the objective is not a scalar.
+    #[track_caller]
+    pub fn new(objective: &'a dyn Objective<T>, theta: &'a Params<Tensor<T>>) -> Self {
+        match objective.parts(theta) {
+            Parts::Whole => {
+                let operator = HessianOperator::new(|p| objective.record(p), theta);
+                let (value, gradient) = (value_of(&operator), operator.gradient());
+                Point { objective, theta, value, gradient, recorded: Recorded::Whole(operator) }
+            }
+            Parts::Shards(parts) => {
+                let operators: Vec<_> = parts.into_par_iter().map(|part| (part.weight, record(&part, theta))).collect();
+                let value = operators.iter().map(|(weight, operator)| weight * value_of(operator)).sum();
+                let mut gradients = operators.iter().map(|(weight, operator)| (*weight, operator.gradient()));
+                let first = gradients.next().expect("at least one part");
+                let gradient = gradients.fold(scaled(first), |sum, (weight, g)| added(sum, weight, &g));
+                Point { objective, theta, value, gradient, recorded: Recorded::Shards(operators) }
+            }
+            Parts::MicroBatches(parts) => {
+                let mut found: Option<(f64, Params<Tensor<T>>)> = None;
+                for part in &parts {
+                    let operator = record(part, theta);
+                    let (value, gradient) = (part.weight * value_of(&operator), operator.gradient());
+                    found = Some(match found {
+                        None => (value, scaled((part.weight, gradient))),
+                        Some((sum, total)) => (sum + value, added(total, part.weight, &gradient)),
+                    });
+                }
+                let (value, gradient) = found.expect("at least one part");
+                Point { objective, theta, value, gradient, recorded: Recorded::Nothing(parts) }
+            }
+        }
+    }
+
+    /// The parameters θ.
+    pub fn theta(&self) -> &'a Params<Tensor<T>> {
+        self.theta
+    }
+
+    /// The value f(θ).
+    pub fn value(&self) -> f64 {
+        self.value
+    }
+
+    /// The gradient ∇f(θ).
+    pub fn gradient(&self) -> Params<Tensor<T>> {
+        self.gradient.clone()
+    }
+
+    /// The value at other parameters.
+    pub fn value_at(&self, theta: &Params<Tensor<T>>) -> f64 {
+        self.objective.value(theta)
+    }
+
+    /// d²f(ω, ω) and its Gauss–Newton part. `multiples` may hold, for each parameter, what multiple of gradient and value ω
+    /// is.
+    ///
+    /// # Panics
+    /// If ω differs from θ in names or shapes, or `multiples` is neither empty nor as long.
+    #[track_caller]
+    pub fn curvature(&self, omega: &Params<Tensor<T>>, multiples: &[Option<Multiple>]) -> LineCurvature {
+        let whole = matches!(self.recorded, Recorded::Whole(_));
+        // The gradient of a part is not that of the whole, so what ω is a multiple of is of no use there.
+        let along = Along {
+            tangents: &omega.arrays().iter().map(Some).collect::<Vec<_>>(),
+            multiples: if whole { multiples } else { &[] },
+            forms: Default::default(),
+        };
+        let of = |weight: f64, operator: &Operator<'_, T>| {
+            let c = operator.curvature_along(&along);
+            LineCurvature { den: weight * c.total, gauss_newton: c.gauss_newton.map(|g| weight * g) }
+        };
+        self.summed(of, |a, b| LineCurvature {
+            den: a.den + b.den,
+            gauss_newton: a.gauss_newton.zip(b.gauss_newton).map(|(a, b)| a + b),
+        })
+    }
+
+    /// The Hessian–vector product Hv.
+    ///
+    /// # Panics
+    /// If v differs from θ in names or shapes.
+    #[track_caller]
+    pub fn hvp(&self, v: &Params<Tensor<T>>) -> Params<Tensor<T>> {
+        match &self.recorded {
+            Recorded::Whole(operator) => operator.hvp(v),
+            _ => self.summed(|weight, operator| scaled((weight, operator.hvp(v))), |sum, hv| added(sum, 1.0, &hv)),
+        }
+    }
+
+    /// What each quantity costs, told before it is computed. `multiples` as for [`curvature`](Point::curvature).
+    pub fn work(&self, multiples: &[Option<Multiple>]) -> PointWork {
+        let whole = matches!(self.recorded, Recorded::Whole(_));
+        let multiples = if whole { multiples } else { &[] };
+        let of = |_: f64, operator: &Operator<'_, T>| {
+            let [value, gradient] = operator.gradient_work();
+            PointWork { value, gradient, hvp: operator.hvp_work(), curvature: operator.curvature_work(multiples) }
+        };
+        self.summed(of, |a, b| PointWork {
+            value: a.value + b.value,
+            gradient: a.gradient + b.gradient,
+            hvp: a.hvp + b.hvp,
+            curvature: a.curvature + b.curvature,
+        })
+    }
+
+    /// How many gradients a second-order quantity costs anew: those of micro-batches, whose recordings are not kept.
+    pub(crate) fn gradients_anew(&self) -> u64 {
+        matches!(self.recorded, Recorded::Nothing(_)).into()
+    }
+
+    /// The sum of what `of` gives for each part, in their order.
+    #[track_caller]
+    fn summed<R: Send>(&self, of: impl Fn(f64, &Operator<'_, T>) -> R + Sync, add: impl Fn(R, R) -> R) -> R {
+        match &self.recorded {
+            Recorded::Whole(operator) => of(1.0, operator),
+            Recorded::Shards(operators) => {
+                let found: Vec<R> = operators.par_iter().map(|(weight, operator)| of(*weight, operator)).collect();
+                found.into_iter().reduce(add).expect("at least one part")
+            }
+            Recorded::Nothing(parts) => {
+                let found = parts.iter().map(|part| of(part.weight, &record(part, self.theta)));
+                found.reduce(add).expect("at least one part")
+            }
+        }
+    }
+
+    /// The line from here along −ω.
+    ///
+    /// # Panics
+    /// If ω differs from θ in names or shapes.
+    #[track_caller]
+    pub fn line<'p>(&'p self, gradient: &Params<Tensor<T>>, omega: &'p Params<Tensor<T>>) -> Line<'p, T> {
+        Line::new(self, omega, gradient.zip(omega, Ground::inner).arrays().iter().sum())
+    }
+}
+
+fn record<'a, T: Real>(part: &Part<'_, T>, theta: &'a Params<Tensor<T>>) -> Operator<'a, T> {
+    HessianOperator::new(|p| part.objective.record(p), theta)
+}
+
+fn value_of<T: Real>(operator: &Operator<'_, T>) -> f64 {
+    operator.value().item().to_f64()
+}
+
+/// w·g.
+fn scaled<T: Real>((weight, g): (f64, Params<Tensor<T>>)) -> Params<Tensor<T>> {
+    g.map(|g| g.scaled(weight))
+}
+
+/// sum + w·g.
+fn added<T: Real>(sum: Params<Tensor<T>>, weight: f64, g: &Params<Tensor<T>>) -> Params<Tensor<T>> {
+    sum.zip(g, |sum, g| sum.plus_scaled(weight, g))
+}
