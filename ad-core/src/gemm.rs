@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, MatMut, MatRef, Par};
-use rayon::prelude::*;
 
 use crate::buffer::Buffer;
+use crate::parallel;
 use crate::real::Real;
 
 /// A matrix of `rows × cols` numbers, stored row-major either as itself or as its transpose.
@@ -117,7 +117,7 @@ pub(crate) fn matmul_into<T: Real>(c: &mut [T], onto: Onto<'_, T>, a: Matrix<'_,
             blocks.push((c, onto, a, b.subcols(from, wide)));
         }
     }
-    blocks.into_par_iter().with_max_len(1).for_each(|(c, onto, a, b)| run(c, onto, a, b));
+    parallel::for_each(blocks, |(c, onto, a, b)| run(c, onto, a, b));
 }
 
 /// A matrix cut into pieces of `size` (the last may be smaller) along the axis that `len` and `split` are of.
@@ -218,7 +218,7 @@ pub(crate) fn lower_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T
         blocks.extend(columns.into_iter().take(i + 1).enumerate().map(|(j, c)| (i, j, c)));
     }
     blocks.sort_by_key(|(i, j, _)| i == j);
-    blocks.into_par_iter().with_max_len(1).for_each(|(i, j, c)| {
+    parallel::for_each(blocks, |(i, j, c)| {
         let (a, b) = (a.subrows(i * side, c.nrows()), b.subcols(j * side, c.ncols()));
         if i == j { T::lower_product(c, a, b) } else { T::product(c, Accum::Replace, a, b) }
     });

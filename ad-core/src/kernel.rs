@@ -2,13 +2,15 @@
 //! equal bit for bit for any number of threads.
 
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
+use crate::parallel;
 use crate::real::Real;
 use crate::tensor::Tensor;
 
 /// Elements that one task works on. Results depend on it (sums are by chunk), so it is fixed.
 const CHUNK: usize = 1 << 13;
+/// Tasks that a long loop is shared out in.
+const TASKS: usize = 8;
 /// Work, in additions, from which chunks are shared out over threads.
 const PARALLEL_FROM: usize = 1 << 16;
 
@@ -38,13 +40,20 @@ impl<K: Kernel> WithSimd for Stretch<'_, K> {
 /// Runs a kernel over all of `out` in chunks, and returns the sum of what each gave, in order.
 pub(crate) fn run<K: Kernel>(kernel: &K, out: &mut [K::Item]) -> f64 {
     let arch = Arch::new();
-    let run = |(i, out): (usize, _)| arch.dispatch(Stretch(kernel, i * CHUNK, out));
+    let run = |i: usize, out| arch.dispatch(Stretch(kernel, i * CHUNK, out));
     if out.len() * K::WEIGHT < PARALLEL_FROM || rayon::current_num_threads() == 1 {
-        out.chunks_mut(CHUNK).enumerate().map(run).sum()
-    } else {
-        let sums: Vec<f64> = out.par_chunks_mut(CHUNK).enumerate().map(run).collect();
-        sums.into_iter().sum()
+        return out.chunks_mut(CHUNK).enumerate().map(|(i, out)| run(i, out)).sum();
     }
+    let mut sums = vec![0.0; out.len().div_ceil(CHUNK)];
+    // Few tasks of several chunks each: how chunks are grouped does not change what they give.
+    let group = sums.len().div_ceil(TASKS);
+    let tasks = out.chunks_mut(group * CHUNK).zip(sums.chunks_mut(group)).enumerate();
+    parallel::for_each(tasks, |(task, (out, sums))| {
+        for (i, (out, sum)) in out.chunks_mut(CHUNK).zip(sums).enumerate() {
+            *sum = run(task * group + i, out);
+        }
+    });
+    sums.into_iter().sum()
 }
 
 /// Runs a kernel that gives the elements of a tensor, and a sum.

@@ -59,6 +59,7 @@
 //! | [`recording`], [`sweep`] | a finished tape, and the sweeps over it |
 //! | [`transform`], [`operator`] | `grad`, `hvp`, `curvature`, …: functions of functions |
 //! | [`work`] | what sweeps cost in operations and bytes, before they run |
+//! | [`parallel`] | short tasks on several threads |
 //! | [`buffer`] | buffers kept for reuse, and how many bytes are in use |
 //! | [`check`](mod@check) | a derivative checker for functions and primitives of one's own |
 //! | [`show`](fn@show) | a tape as text |
@@ -74,6 +75,7 @@ mod gemm;
 mod kernel;
 pub mod operator;
 pub mod ops;
+pub mod parallel;
 pub mod primitive;
 pub mod real;
 pub mod recording;

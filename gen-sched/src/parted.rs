@@ -1,6 +1,6 @@
 //! A mini-batch cut into parts: shards on several threads, or micro-batches one after another.
 
-use ad_core::{Params, Real, Tensor, Var};
+use ad_core::{Params, Real, Tensor, Var, parallel};
 use nn::data::Batch;
 use nn::{Loss, Net};
 
@@ -103,10 +103,7 @@ impl<T: Real> Objective<T> for Parted<'_, T> {
         let of = |part: &Part<'_, T>| part.weight * part.objective.value(theta);
         match self.parts(theta) {
             Parts::Whole => self.whole.value(theta),
-            Parts::Shards(parts) => {
-                use rayon::prelude::*;
-                parts.par_iter().map(of).collect::<Vec<f64>>().into_iter().sum()
-            }
+            Parts::Shards(parts) => parallel::map(&parts, of).into_iter().sum(),
             Parts::MicroBatches(parts) => parts.iter().map(of).sum(),
         }
     }

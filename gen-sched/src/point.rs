@@ -1,7 +1,6 @@
 //! An objective at one θ: its value and gradient, and what second-order quantities start from.
 
-use ad_core::{Along, Ground, HessianOperator, Multiple, Params, Real, Tensor, Work};
-use rayon::prelude::*;
+use ad_core::{Along, Ground, HessianOperator, Multiple, Params, Real, Tensor, Work, parallel};
 
 use crate::line::{Line, LineCurvature};
 use crate::objective::{Objective, Part, Parts};
@@ -65,7 +64,7 @@ impl<'a, T: Real> Point<'a, T> {
                 Point { objective, theta, value, gradient, recorded: Recorded::Whole(operator) }
             }
             Parts::Shards(parts) => {
-                let operators: Vec<_> = parts.into_par_iter().map(|part| (part.weight, record(&part, theta))).collect();
+                let operators: Vec<_> = parallel::map(parts, |part| (part.weight, record(&part, theta)));
                 let value = operators.iter().map(|(weight, operator)| weight * value_of(operator)).sum();
                 let mut gradients = operators.iter().map(|(weight, operator)| (*weight, operator.gradient()));
                 let first = gradients.next().expect("at least one part");
@@ -171,7 +170,7 @@ impl<'a, T: Real> Point<'a, T> {
         match &self.recorded {
             Recorded::Whole(operator) => of(1.0, operator),
             Recorded::Shards(operators) => {
-                let found: Vec<R> = operators.par_iter().map(|(weight, operator)| of(*weight, operator)).collect();
+                let found = parallel::map(operators, |(weight, operator)| of(*weight, operator));
                 found.into_iter().reduce(add).expect("at least one part")
             }
             Recorded::Nothing(parts) => {

@@ -39,13 +39,35 @@ fn dot(a: &Params<Tensor<f64>>, b: &Params<Tensor<f64>>) -> f64 {
     a.zip(b, product).arrays().iter().sum()
 }
 
-/// Loss, g·g, g·Hg and g·Gg from products with the whole Hessian and Gauss–Newton matrix.
-fn by_products(spec: &Spec, case: &Case) -> [f64; 4] {
+/// Gradients on a set itself and on the other one, elementwise, to the direction ω.
+type Omega = fn(f64, f64) -> f64;
+
+/// Loss, g·ω, ω·Hω and ω·Gω on `case` from products with the whole Hessian and Gauss–Newton matrix.
+fn by_products(spec: &Spec, case: &Case, other: &Case, omega: Omega) -> [f64; 4] {
     let net = Mlp::new(&spec.sizes, spec.act).act_out(spec.act_out);
-    let objective = Supervised { net: &net, loss: &spec.loss, batch: &case.batch };
-    let h = HessianOperator::new(|p| objective.record(p), &case.theta);
+    let [here, there] = [case, other].map(|c| Supervised { net: &net, loss: &spec.loss, batch: &c.batch });
+    let h = HessianOperator::new(|p| here.record(p), &case.theta);
     let g = h.gradient();
-    [h.value().item(), dot(&g, &g), dot(&g, &h.hvp(&g)), dot(&g, &h.ggn_vp(&g))]
+    let before = HessianOperator::new(|p| there.record(p), &other.theta).gradient();
+    let omega = g.zip(&before, |own, other| {
+        let elements = own.data().iter().zip(other.data()).map(|(&own, &other)| omega(own, other));
+        Tensor::from_vec(own.shape(), elements.collect())
+    });
+    [h.value().item(), dot(&g, &omega), dot(&omega, &h.hvp(&omega)), dot(&omega, &h.ggn_vp(&omega))]
+}
+
+/// Checks both sets of a JSON object that `parabola cost` printed of a drawn model.
+#[track_caller]
+fn assert_checks(found: &Value, model: &str, omega: Omega) {
+    let spec = Spec::from_name_or_json(model).unwrap();
+    let case = draw(&spec);
+    let case_b = case.set_b();
+    for (set, case, other) in [("check", &case, &case_b), ("check_b", &case_b, &case)] {
+        for (key, want) in ["loss", "num", "den", "gn"].into_iter().zip(by_products(&spec, case, other, omega)) {
+            let got = found[set][key].as_f64().expect("a number");
+            assert!((got - want).abs() <= 1e-11 * want.abs(), "{model} {set}.{key}: {got}, expected {want}");
+        }
+    }
 }
 
 #[test]
@@ -58,17 +80,37 @@ fn drawn_models_print_the_values_of_the_library() {
         let text = succeed(&["--model", model, "--dtype", "f64", "--json"]);
         assert_eq!(text.lines().count(), 1, "one JSON object: {text}");
         let found: Value = serde_json::from_str(&text).expect("JSON");
-        let spec = Spec::from_name_or_json(model).unwrap();
-        let case = draw(&spec);
-        for (set, case) in [("check", &case), ("check_b", &case.set_b())] {
-            for (key, want) in ["loss", "num", "den", "gn"].into_iter().zip(by_products(&spec, case)) {
-                let got = found[set][key].as_f64().expect("a number");
-                assert!((got - want).abs() <= 1e-11 * want.abs(), "{model} {set}.{key}: {got}, expected {want}");
-            }
-        }
-        let given = ["program", "model", "dtype"].map(|key| found[key].as_str().unwrap());
-        assert_eq!(given, ["parabola", model, "f64"]);
-        assert_eq!(found["params"].as_u64(), Some(spec.parameters() as u64));
+        assert_checks(&found, model, |own, _| own);
+        let given = ["program", "model", "dtype", "direction"].map(|key| found[key].as_str().unwrap());
+        assert_eq!(given, ["parabola", model, "f64", "sgd"]);
+        let parameters = Spec::from_name_or_json(model).unwrap().parameters();
+        assert_eq!(found["params"].as_u64(), Some(parameters as u64));
+    }
+}
+
+#[test]
+fn num_and_den_are_along_the_direction_that_is_asked_for() {
+    let model = r#"{"kind":"mlp","sizes":[6,9,4],"batch":7,"act":"tanh","loss":"ce","seed":5}"#;
+    let omegas: [(&str, Omega, &str); 3] = [
+        ("sgd", |own, _| own, "ω = g, the gradient,"),
+        ("momentum", |own, other| own + 0.9 * other, "ω = g + 0.9 m,"),
+        (
+            "adam",
+            |own, other| {
+                let m = (0.1 * own + 0.09 * other) / (1.0 - 0.9 * 0.9);
+                let v = (0.001 * own * own + 0.001 * 0.999 * other * other) / (1.0 - 0.999 * 0.999);
+                m / (v.sqrt() + 1e-8)
+            },
+            "ω = m̂ / (√v̂ + ε), Adam's",
+        ),
+    ];
+    for (name, omega, formula) in omegas {
+        let args = ["--model", model, "--dtype", "f64", "--direction", name];
+        let found: Value = serde_json::from_str(&succeed(&[&args[..], &["--json"]].concat())).expect("JSON");
+        assert_eq!(found["direction"], name);
+        assert_checks(&found, model, omega);
+        let table = succeed(&args);
+        assert!(table.contains(formula) && table.contains(&format!("direction {name}\n")), "{table}");
     }
 }
 
@@ -76,20 +118,25 @@ fn drawn_models_print_the_values_of_the_library() {
 fn the_object_has_the_keys_that_are_compared_and_no_others() {
     let found: Value = serde_json::from_str(&succeed(&["--model", "mlp-concave", "--json"])).unwrap();
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(keys(&found), ["check", "check_b", "dtype", "model", "ms", "params", "program", "threads", "version"]);
+    assert_eq!(
+        keys(&found),
+        ["check", "check_b", "direction", "dtype", "model", "ms", "params", "program", "threads", "version"]
+    );
     assert_eq!(keys(&found["check"]), ["den", "gn", "loss", "num"]);
-    assert_eq!(keys(&found["ms"]), ["gen_approx", "gen_exact", "grad", "hvp", "value"]);
+    assert_eq!(keys(&found["ms"]), ["gen_approx", "gen_exact", "grad", "hvp", "hvp_again", "value"]);
 }
 
 #[test]
 fn the_table_says_what_its_rows_mean() {
     let text = succeed(&["--model", "mlp-concave", "--dtype", "f64"]);
     for words in [
-        "mlp-concave: 1133 parameters, f64, 1 thread\n",
+        "mlp-concave: 1133 parameters, f64, 1 thread, direction sgd\n",
         "the median of 1,",
         "gradient, exact num and den",
         "steps by α* = num/den",
-        "θ ∓ 0.01 g",
+        "one more Hv on the recorded operator",
+        "θ ∓ 0.01 ω",
+        "Along the direction ω = g, the gradient,",
         "Gauss–Newton part of den is",
     ] {
         assert!(text.contains(words), "{words} is missing:\n{text}");
@@ -114,6 +161,7 @@ fn models_that_make_no_sense_are_misuse() {
     }
     assert!(fail(&[], 2).contains("--model"));
     assert!(fail(&["--model", "mlp-digits", "--dtype", "f16"], 2).contains("f16"));
+    assert!(fail(&["--model", "mlp-digits", "--direction", "lion"], 2).contains("sgd, momentum, adam"));
     let zero = parabola().args(["cost", "--model", "mlp-digits", "--repeats", "0"]).output().unwrap();
     assert!(one_line_error(&zero, 2).contains("--repeats"));
 }

@@ -145,6 +145,7 @@ mod tests {
             ("line --points 1", "'--points <N>': must be at least 2"),
             ("line --range 0", "'--range <MULTIPLE>': must be positive"),
             ("cost --model mlp-digits --repeats 0", "'--repeats <N>': must be at least 1"),
+            ("cost --model mlp-digits --direction lion", "[possible values: sgd, momentum, adam]"),
         ] {
             let message = refused(args);
             assert!(message.contains(culprit), "{args}: {message}");

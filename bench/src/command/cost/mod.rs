@@ -1,0 +1,98 @@
+//! `parabola cost`: times the engine on one reference model.
+
+mod report;
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use self::report::Report;
+use super::CommandError;
+use super::flags::{Dtype, MachineArgs};
+use super::values::positive_count;
+use crate::measure::{DirectionName, Measured, measure};
+use crate::reference::{Case, Spec, draw::draw, load::load};
+use crate::report::print::print;
+use crate::session::in_pool;
+
+/// The help text of the command.
+pub(super) const ABOUT: &str = "\
+    Times the loss, its gradient, Hessian-vector products, exact GeN and approximate GeN (both with the gradient) on one \
+    reference model, as medians in milliseconds, and prints loss, num, den and den's Gauss-Newton part for checking. \
+    Calls alternate between two sets of parameters and batch, so that no result can be reused.";
+
+/// Flags of `parabola cost`.
+#[derive(Clone, Debug, Args)]
+pub struct CostArgs {
+    /// The model: single-layer, mlp-digits, mlp-mnist, mlp-wide, mlp-wide-256, mlp-concave, or a JSON object
+    #[arg(
+        long,
+        value_name = "NAME-or-JSON",
+        long_help = "\
+            The model: single-layer, mlp-digits, mlp-mnist, mlp-wide, mlp-wide-256, mlp-concave, or a JSON object \
+            such as {\"kind\":\"mlp\",\"sizes\":[64,32,10],\"batch\":16,\"act\":\"tanh\",\"loss\":\"ce\"}"
+    )]
+    pub model: String,
+    /// Parameters and batch, as a safetensors file [default: drawn from the model's seed]
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// The optimizer along whose direction GeN steps; momentum and Adam have taken one step before
+    #[arg(long, value_name = "NAME", default_value = "sgd")]
+    pub direction: DirectionName,
+    /// How many timings the median is taken of
+    #[arg(long, value_name = "N", default_value = "11", value_parser = positive_count)]
+    pub repeats: usize,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// The machine.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
+
+impl CostArgs {
+    /// The model with its parameters and batch: those of `--weights`, or drawn.
+    ///
+    /// # Errors
+    /// If the model or the file cannot be understood.
+    pub fn case(&self) -> Result<(Spec, Case), CommandError> {
+        let spec = Spec::from_name_or_json(&self.model)?;
+        let case = match &self.weights {
+            Some(path) => load(path, &spec)?,
+            None => draw(&spec),
+        };
+        Ok((spec, case))
+    }
+
+    /// Times a model as the flags say, in the current thread pool.
+    ///
+    /// # Errors
+    /// If its values are beyond the precision.
+    fn measure(&self, spec: &Spec, case: &Case) -> Result<Measured, CommandError> {
+        let measured = match self.machine.dtype {
+            Dtype::F32 => measure::<f32>(spec, case, self.direction, self.repeats),
+            Dtype::F64 => measure::<f64>(spec, case, self.direction, self.repeats),
+        };
+        let Some(quantity) = measured.non_finite() else { return Ok(measured) };
+        let (model, dtype) = (&self.model, self.machine.dtype.name());
+        Err(CommandError::Other(format!("--model {model}: {quantity} in {dtype}, expected a finite number").into()))
+    }
+}
+
+/// Times the model and prints the result.
+///
+/// # Errors
+/// If the model or its file cannot be understood, its values are beyond the precision, or standard output cannot be
+/// written.
+pub fn run(args: CostArgs) -> Result<(), CommandError> {
+    let (spec, case) = args.case()?;
+    let (measured, threads) =
+        in_pool(args.machine.threads, || Ok((args.measure(&spec, &case)?, rayon::current_num_threads())))?;
+    let report = Report::new(&args, &spec, threads, measured);
+    let text = if args.json {
+        serde_json::to_string(&report).map_err(|e| CommandError::Other(e.into()))? + "\n"
+    } else {
+        report.to_string()
+    };
+    print(&text).map_err(CommandError::Output)
+}
