@@ -143,6 +143,103 @@ fn the_table_says_what_its_rows_mean() {
     }
 }
 
+const SMALL: &str = r#"{"kind":"mlp","sizes":[3,4,4,2],"batch":2,"act":"tanh","loss":"ce"}"#;
+
+#[test]
+fn a_sweep_prints_every_size_and_draws_them() {
+    let place = tempfile::tempdir().unwrap();
+    let figure = place.path().join("growth.svg");
+    let out = figure.to_str().expect("text");
+    fs::write(&figure, "an older figure").unwrap();
+    for (axis, sizes, words) in [
+        ("batch", [1, 2, 4, 8, 16], ["exact, µs/row", "time grows as rows^exponent", "1 to 16"]),
+        ("width", [1, 2, 4, 8, 16], ["exact, ns/parameter", "time grows as parameters^exponent", "8 to 16"]),
+        ("depth", [1, 2, 4, 8, 16], ["hidden layers", "time grows as parameters^exponent", "4 to 8"]),
+    ] {
+        let text = succeed(&["--model", SMALL, "--scaling", axis, "--out", out]);
+        for word in words.into_iter().chain([&*format!("direction sgd, by {axis}\n"), &*format!("wrote {out}\n")]) {
+            assert!(text.contains(word), "{word} is missing:\n{text}");
+        }
+        for size in sizes {
+            let row = |line: &&str| line.split_whitespace().next() == Some(&size.to_string());
+            assert!(text.lines().any(|line| row(&line)), "no row for {size}:\n{text}");
+        }
+        let svg = fs::read_to_string(&figure).unwrap();
+        assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"), "{svg}");
+        assert!(svg.contains("mlp: exact GeN takes") && svg.contains("slope 1"), "{svg}");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "nothing is left beside the figure");
+    }
+}
+
+#[test]
+fn a_sweep_is_one_json_object() {
+    let place = tempfile::tempdir().unwrap();
+    let args = ["--model", SMALL, "--dtype", "f64", "--scaling", "width", "--json"];
+    let mut program = parabola();
+    let output = program.arg("cost").args(args).args(["--repeats", "1"]).current_dir(&place).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    let found: Value = serde_json::from_str(&text).expect("JSON");
+    assert_checks(&found, SMALL, |own, _| own);
+    assert_eq!((&found["axis"], &found["plot"]), (&"width".into(), &"cost-scaling-mlp-width.svg".into()));
+    assert!(place.path().join("cost-scaling-mlp-width.svg").is_file());
+    let entries = found["scaling"].as_array().expect("a list");
+    assert_eq!(entries.len(), 5);
+    for (entry, width) in entries.iter().zip([1u64, 2, 4, 8, 16]) {
+        assert_eq!(entry["size"], width);
+        assert_eq!(entry["sizes"], serde_json::json!([3, width, width, 2]));
+        assert_eq!(
+            (&entry["batch"], &entry["params"]),
+            (&2.into(), &(4 * width + width * (width + 1) + 2 * width + 2).into())
+        );
+        let number = |value: &Value| value.as_f64().expect("a number");
+        let ms = &entry["ms"];
+        for key in ["value", "grad", "hvp", "hvp_again", "gen_exact", "gen_approx"] {
+            assert!(number(&ms[key]) > 0.0, "{key}: {entry}");
+            assert_eq!(entry["exponents"][key].is_f64(), width > 1, "{key}: {entry}");
+        }
+        let (exact, gradient, params) = (number(&ms["gen_exact"]), number(&ms["grad"]), number(&entry["params"]));
+        assert!((number(&entry["exact_per_gradient"]) - exact / gradient).abs() <= 1e-12 * exact / gradient);
+        assert!((number(&entry["exact_ms_per_unit"]) - exact / params).abs() <= 1e-12 * exact / params);
+    }
+    assert_eq!(entries[2]["ms"], found["ms"], "the model's own size");
+}
+
+#[test]
+fn sweeps_that_make_no_sense_are_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name).to_str().expect("text").to_owned();
+    let flat = SMALL.replace("[3,4,4,2]", "[3,2]");
+    let large = SMALL.replace("[3,4,4,2]", "[3,20000,20000,2]");
+    let out = path("a.svg");
+    for (args, culprit) in [
+        (vec!["--model", SMALL, "--scaling", "height"], "batch, width, depth"),
+        (vec!["--model", SMALL, "--scaling", "batch", "--weights", "w.safetensors"], "--weights"),
+        (vec!["--model", SMALL, "--out", &out], "--scaling"),
+        (
+            vec!["--model", &flat, "--scaling", "width", "--out", &out],
+            "--scaling width: a model of sizes [3, 2] has no hidden",
+        ),
+        (
+            vec!["--model", &flat, "--scaling", "depth", "--out", &out],
+            "--scaling depth: a model of sizes [3, 2] has no hidden",
+        ),
+        (vec!["--model", &large, "--scaling", "width", "--out", &out], "sizes [3, 40000, 40000, 2] with batch 2"),
+        (vec!["--model", "gpt", "--scaling", "width", "--out", &out], "kind `gpt`"),
+    ] {
+        let message = fail(&args, 2);
+        assert!(message.contains(culprit), "{args:?}: {message}");
+    }
+    let (absent, folder) = (path("absent/a.svg"), path("folder"));
+    fs::create_dir(&folder).unwrap();
+    for out in [&absent, &folder] {
+        let message = fail(&["--model", SMALL, "--scaling", "batch", "--out", out], 1);
+        assert!(message.contains(&format!("--out {out}: cannot be written:")), "{message}");
+    }
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "a refused sweep leaves nothing");
+}
+
 #[test]
 fn models_that_make_no_sense_are_misuse() {
     for (model, culprit) in [
@@ -172,6 +269,11 @@ fn values_beyond_the_precision_are_a_failure() {
     let message = fail(&["--model", model, "--json"], 1);
     assert!(message.contains("on set A, loss is inf in f32, expected a finite number"), "{message}");
     succeed(&["--model", model, "--dtype", "f64", "--json"]);
+    let place = tempfile::tempdir().unwrap();
+    let figure = place.path().join("a.svg");
+    let message = fail(&["--model", model, "--scaling", "batch", "--out", figure.to_str().unwrap()], 1);
+    assert!(message.contains("of sizes [4, 2] and batch 2: on set A, loss is inf in f32"), "{message}");
+    assert!(!figure.exists());
 }
 
 const TWO_CLASSES: &str = r#"{"kind":"mlp","sizes":[2,2],"batch":2,"act":"relu","loss":"ce"}"#;

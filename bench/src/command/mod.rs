@@ -145,6 +145,7 @@ mod tests {
             ("line --points 1", "'--points <N>': must be at least 2"),
             ("line --range 0", "'--range <MULTIPLE>': must be positive"),
             ("cost --model mlp-digits --repeats 0", "'--repeats <N>': must be at least 1"),
+            ("cost --model mlp-digits --scaling height", "[possible values: batch, width, depth]"),
             ("cost --model mlp-digits --direction lion", "[possible values: sgd, momentum, adam]"),
         ] {
             let message = refused(args);
@@ -159,6 +160,9 @@ mod tests {
         assert!(refused("--data a.csv").contains("--target"));
         assert!(refused("--epochs 3 line").contains("line"));
         assert!(refused("cost").contains("--model"));
+        assert!(refused("cost --model mlp-digits --out a.svg").contains("--scaling"));
+        let both = refused("cost --model mlp-digits --scaling batch --weights a.safetensors");
+        assert!(both.contains("--scaling") && both.contains("--weights"), "{both}");
         assert!(refused("--epoch 3").contains("--epochs"));
     }
 

@@ -71,6 +71,20 @@ pub struct Products {
     pub flop: u64,
 }
 
+impl Quantities {
+    /// `f` of each quantity here and in `other`.
+    pub fn zip(&self, other: &Quantities, f: impl Fn(f64, f64) -> f64) -> Quantities {
+        Quantities {
+            value: f(self.value, other.value),
+            grad: f(self.grad, other.grad),
+            hvp: f(self.hvp, other.hvp),
+            hvp_again: f(self.hvp_again, other.hvp_again),
+            gen_exact: f(self.gen_exact, other.gen_exact),
+            gen_approx: f(self.gen_approx, other.gen_approx),
+        }
+    }
+}
+
 /// A measured model.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Measured {

@@ -2,6 +2,7 @@
 
 pub mod draw;
 pub mod load;
+pub mod sizes;
 pub mod spec;
 pub mod suggest;
 

@@ -64,6 +64,14 @@ pub enum SpecError {
         /// What the key takes.
         expected: String,
     },
+    /// A model without hidden layers cannot have more or wider ones.
+    #[error("--scaling {axis}: a model of sizes {sizes:?} has no hidden layer, expected at least one")]
+    NoHidden {
+        /// What was to be varied.
+        axis: &'static str,
+        /// The layer sizes given.
+        sizes: Vec<usize>,
+    },
     /// The model has more numbers than [`MAX_NUMBERS`].
     #[error(
         "--model: sizes {sizes:?} with batch {batch}: the model needs more than the supported {MAX_NUMBERS} numbers"
@@ -160,10 +168,22 @@ impl Spec {
             seed: keys.optional("seed", 0, |v| v.as_u64(), "a whole number from 0")?,
             scale: keys.optional("scale", 1.0, moderate, "a number between -1e30 and 1e30")?,
         };
-        if spec.numbers().is_none_or(|n| n > MAX_NUMBERS) {
-            return Err(SpecError::TooLarge { sizes: spec.sizes, batch: spec.batch });
+        spec.not_too_large()
+    }
+
+    /// The same model with other layer sizes and another batch.
+    ///
+    /// # Errors
+    /// If it has more numbers than [`MAX_NUMBERS`].
+    pub(super) fn resized(&self, sizes: Vec<usize>, batch: usize) -> Result<Spec, SpecError> {
+        Spec { sizes, batch, ..self.clone() }.not_too_large()
+    }
+
+    fn not_too_large(self) -> Result<Spec, SpecError> {
+        match self.numbers() {
+            Some(n) if n <= MAX_NUMBERS => Ok(self),
+            _ => Err(SpecError::TooLarge { sizes: self.sizes, batch: self.batch }),
         }
-        Ok(spec)
     }
 
     /// How many layers there are.

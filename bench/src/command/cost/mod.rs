@@ -1,17 +1,19 @@
 //! `parabola cost`: times the engine on one reference model.
 
 mod report;
+mod scaling;
 
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::Serialize;
 
 use self::report::Report;
 use super::CommandError;
 use super::flags::{Dtype, MachineArgs};
 use super::values::positive_count;
 use crate::measure::{DirectionName, Measured, measure};
-use crate::reference::{Case, Spec, draw::draw, load::load};
+use crate::reference::{Case, Spec, draw::draw, load::load, sizes::SizeAxis};
 use crate::report::print::print;
 use crate::session::in_pool;
 
@@ -39,9 +41,15 @@ pub struct CostArgs {
     /// The optimizer along whose direction GeN steps; momentum and Adam have taken one step before
     #[arg(long, value_name = "NAME", default_value = "sgd")]
     pub direction: DirectionName,
-    /// How many timings the median is taken of
-    #[arg(long, value_name = "N", default_value = "11", value_parser = positive_count)]
-    pub repeats: usize,
+    /// Time the model in five sizes, from a quarter of its own to four times that, and draw how the times grow
+    #[arg(long, value_name = "AXIS", conflicts_with = "weights")]
+    pub scaling: Option<SizeAxis>,
+    /// The figure of --scaling, which replaces a file of this name [default: cost-scaling-MODEL-AXIS.svg]
+    #[arg(long, value_name = "FILE", requires = "scaling")]
+    pub out: Option<PathBuf>,
+    /// How many timings the median is taken of [default: 11, and 5 with --scaling]
+    #[arg(long, value_name = "N", value_parser = positive_count)]
+    pub repeats: Option<usize>,
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
@@ -64,35 +72,54 @@ impl CostArgs {
         Ok((spec, case))
     }
 
+    /// How many timings the median is taken of.
+    pub fn repeats(&self) -> usize {
+        self.repeats.unwrap_or(if self.scaling.is_some() { 5 } else { 11 })
+    }
+
     /// Times a model as the flags say, in the current thread pool.
     ///
     /// # Errors
     /// If its values are beyond the precision.
     fn measure(&self, spec: &Spec, case: &Case) -> Result<Measured, CommandError> {
         let measured = match self.machine.dtype {
-            Dtype::F32 => measure::<f32>(spec, case, self.direction, self.repeats),
-            Dtype::F64 => measure::<f64>(spec, case, self.direction, self.repeats),
+            Dtype::F32 => measure::<f32>(spec, case, self.direction, self.repeats()),
+            Dtype::F64 => measure::<f64>(spec, case, self.direction, self.repeats()),
         };
         let Some(quantity) = measured.non_finite() else { return Ok(measured) };
-        let (model, dtype) = (&self.model, self.machine.dtype.name());
-        Err(CommandError::Other(format!("--model {model}: {quantity} in {dtype}, expected a finite number").into()))
+        let (model, sizes, batch, dtype) = (&self.model, &spec.sizes, spec.batch, self.machine.dtype.name());
+        Err(CommandError::Other(
+            format!(
+                "--model {model} of sizes {sizes:?} and batch {batch}: {quantity} in {dtype}, expected a finite number"
+            )
+            .into(),
+        ))
     }
 }
 
-/// Times the model and prints the result.
+/// Times the model and prints the result; in several sizes with `--scaling`, whose figure it writes.
 ///
 /// # Errors
-/// If the model or its file cannot be understood, its values are beyond the precision, or standard output cannot be
-/// written.
+/// If the model or its file cannot be understood, its values are beyond the precision, or the figure or standard output
+/// cannot be written.
 pub fn run(args: CostArgs) -> Result<(), CommandError> {
+    let text = match args.scaling {
+        Some(axis) => scaling::run(&args, axis)?,
+        None => one(&args)?,
+    };
+    print(&text).map_err(CommandError::Output)
+}
+
+/// Times the model in its own size and returns what to print.
+fn one(args: &CostArgs) -> Result<String, CommandError> {
     let (spec, case) = args.case()?;
     let (measured, threads) =
         in_pool(args.machine.threads, || Ok((args.measure(&spec, &case)?, rayon::current_num_threads())))?;
-    let report = Report::new(&args, &spec, threads, measured);
-    let text = if args.json {
-        serde_json::to_string(&report).map_err(|e| CommandError::Other(e.into()))? + "\n"
-    } else {
-        report.to_string()
-    };
-    print(&text).map_err(CommandError::Output)
+    let report = Report::new(args, &spec, threads, measured);
+    if args.json { json(&report) } else { Ok(report.to_string()) }
+}
+
+/// A report as one JSON object on one line.
+fn json(report: &impl Serialize) -> Result<String, CommandError> {
+    serde_json::to_string(report).map(|text| text + "\n").map_err(|e| CommandError::Other(e.into()))
 }

@@ -54,9 +54,26 @@ impl<'a> Report<'a> {
             threads,
             dtype: args.machine.dtype,
             direction: args.direction,
-            repeats: args.repeats,
+            repeats: args.repeats(),
             measured,
         }
+    }
+
+    /// The model, how many parameters it has, and how it was measured.
+    pub(super) fn heading(&self) -> String {
+        format!("{}: {} parameters, {}", self.model, self.params, self.setting())
+    }
+
+    /// Precision, threads and direction.
+    pub(super) fn setting(&self) -> String {
+        let (dtype, direction, threads) = (self.dtype.name(), self.direction.name(), self.threads);
+        let plural = if threads == 1 { "" } else { "s" };
+        format!("{dtype}, {threads} thread{plural}, direction {direction}")
+    }
+
+    /// How many timings each median was taken of.
+    pub(super) fn repeats(&self) -> usize {
+        self.repeats
     }
 
     fn costs(&self) -> Table<7> {
@@ -85,13 +102,11 @@ impl<'a> Report<'a> {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { model, params, threads, repeats, .. } = self;
-        let (dtype, direction, meaning) = (self.dtype.name(), self.direction.name(), self.direction.meaning());
+        let (heading, repeats, meaning) = (self.heading(), self.repeats, self.direction.meaning());
         let (costs, checks) = (self.costs(), self.checks());
-        let plural = if *threads == 1 { "" } else { "s" };
         write!(
             f,
-            "{model}: {params} parameters, {dtype}, {threads} thread{plural}, direction {direction}\n\n\
+            "{heading}\n\n\
             {costs}\nMilliseconds a call, the median of {repeats}; operations of its matrix products; the rate of them; memory in \
             use at once.\nTime and operations also as multiples of the gradient's.\n{TIMES}\n\
             Along the direction ω = {meaning},\non the two sets that calls alternate between:\n{checks}\n{VALUES}"

@@ -21,6 +21,8 @@ pub(crate) struct Axis {
     pub(crate) range: Range<f64>,
     /// The positions of the ticks, in increasing order.
     pub(crate) ticks: Vec<f64>,
+    /// The labels of the ticks, where they are not the numbers.
+    labels: Vec<String>,
     /// The caption of the axis.
     pub(crate) name: String,
 }
@@ -39,13 +41,20 @@ impl Axis {
             }
             span => low - margin * span..high + margin * span,
         };
-        Axis { scale, ticks: ticks(scale, &range), range, name: name.to_owned() }
+        Axis { scale, ticks: ticks(scale, &range), labels: Vec::new(), range, name: name.to_owned() }
     }
 
     /// The same axis shortened to the values between these two.
     pub(crate) fn within(mut self, low: f64, high: f64) -> Self {
         self.range = self.range.start.max(position(self.scale, low))..self.range.end.min(position(self.scale, high));
         self.ticks = ticks(self.scale, &self.range);
+        self
+    }
+
+    /// The same axis with ticks at these values, in increasing order, and these labels.
+    pub(crate) fn with_ticks(mut self, ticks: &[(f64, String)]) -> Self {
+        self.ticks = ticks.iter().map(|(value, _)| position(self.scale, *value)).collect();
+        self.labels = ticks.iter().map(|(_, label)| label.clone()).collect();
         self
     }
 
@@ -58,6 +67,9 @@ impl Axis {
 
     /// The label of the tick at this position.
     pub(crate) fn label(&self, position: f64) -> String {
+        if let Some((_, label)) = self.ticks.iter().zip(&self.labels).find(|(tick, _)| **tick == position) {
+            return label.clone();
+        }
         match self.scale {
             Scale::Linear => {
                 let step = self.ticks.windows(2).map(|w| w[1] - w[0]).fold(f64::INFINITY, f64::min);
@@ -166,6 +178,13 @@ mod tests {
         assert_eq!(labels(&axis), ["0.2", "0.5", "1", "2"]);
         let axis = Axis::fit("y", Scale::Log, [0.32, 0.45], 0.0);
         assert_eq!(labels(&axis), ["0.4"]);
+    }
+
+    #[test]
+    fn ticks_can_be_named() {
+        let named = [(16.0, "small".to_owned()), (64.0, "large".to_owned())];
+        let axis = Axis::fit("x", Scale::Log, [16.0, 64.0], 0.1).with_ticks(&named);
+        assert_eq!((labels(&axis), axis.position(16.0)), (vec!["small".to_owned(), "large".to_owned()], axis.ticks[0]));
     }
 
     #[test]

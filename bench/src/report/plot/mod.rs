@@ -8,12 +8,14 @@ mod axis;
 mod figure;
 mod line;
 mod rate;
+mod scaling;
 mod series;
 mod training;
 
 pub use figure::PlotError;
 pub use line::{Line, line};
 pub use rate::{RateStep, Rates, rates};
+pub use scaling::{Scaling, scaling};
 pub use training::{Training, training};
 
 /// What the tests of every figure check of its text.

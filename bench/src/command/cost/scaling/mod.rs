@@ -1,0 +1,62 @@
+//! `parabola cost --scaling`: the same model in several sizes.
+
+mod report;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nn::file;
+
+use self::report::ScalingReport;
+use super::report::Report;
+use super::{CostArgs, json};
+use crate::command::CommandError;
+use crate::measure::Measured;
+use crate::reference::Spec;
+use crate::reference::draw::draw;
+use crate::reference::sizes::SizeAxis;
+use crate::session::in_pool;
+
+/// Times the model in several sizes, draws the figure and returns what to print.
+///
+/// # Errors
+/// If the model cannot be varied so, its values are beyond the precision, or the figure cannot be written.
+pub(super) fn run(args: &CostArgs, axis: SizeAxis) -> Result<String, CommandError> {
+    let spec = Spec::from_name_or_json(&args.model)?;
+    let (models, own) = axis.ladder(&spec)?;
+    let place = args.out.clone().unwrap_or_else(|| default_place(&spec, axis));
+    check_folder(&place).map_err(|e| unwritten(&place, e))?;
+    let (measured, threads) = in_pool(args.machine.threads, || {
+        let measured: Result<Vec<Measured>, CommandError> =
+            models.iter().map(|m| args.measure(&m.spec, &draw(&m.spec))).collect();
+        Ok((measured?, rayon::current_num_threads()))
+    })?;
+    let own = Report::new(args, &spec, threads, measured[own]);
+    let report = ScalingReport::new(own, axis, &models, &measured, place.display().to_string());
+    let svg = report.figure(name(&spec))?;
+    file::replace(&place, svg.as_bytes()).map_err(|e| unwritten(&place, e))?;
+    if args.json { json(&report) } else { Ok(report.to_string()) }
+}
+
+/// What titles and files call the model.
+fn name(spec: &Spec) -> &str {
+    spec.name.as_deref().unwrap_or("mlp")
+}
+
+/// Where the figure goes if nothing else is said.
+fn default_place(spec: &Spec, axis: SizeAxis) -> PathBuf {
+    PathBuf::from(format!("cost-scaling-{}-{}.svg", name(spec), axis.name()))
+}
+
+/// Fails where a file could not be written in the end, which is better known before a long measurement.
+fn check_folder(place: &Path) -> io::Result<()> {
+    if place.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "found a folder, expected a file or nothing"));
+    }
+    let folder = place.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    tempfile::tempfile_in(folder).map(drop)
+}
+
+fn unwritten(place: &Path, why: io::Error) -> CommandError {
+    CommandError::Other(format!("--out {}: cannot be written: {why}", place.display()).into())
+}
