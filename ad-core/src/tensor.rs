@@ -106,6 +106,18 @@ impl<T: Real> Tensor<T> {
         Tensor::from_elements(&self.shape, self.data.iter().map(|x| U::from_f64(x.to_f64())))
     }
 
+    /// `f` of each pair of elements of two arrays of one shape, without broadcasting; outside of differentiation, such as for an
+    /// optimizer's state.
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    #[track_caller]
+    pub fn combined(&self, other: &Self, f: impl Fn(T, T) -> T + Sync) -> Self {
+        let (a, b) = (self.shape(), other.shape());
+        assert!(a == b, "combined: shapes {a:?} and {b:?} differ");
+        Tensor::filled(a, |out| kernel::pairs(out, self.data(), other.data(), f))
+    }
+
     /// self + c·other, element by element: what a step θ − αω is made of.
     ///
     /// ```
@@ -118,10 +130,8 @@ impl<T: Real> Tensor<T> {
     /// If the shapes differ.
     #[track_caller]
     pub fn plus_scaled(&self, c: f64, other: &Self) -> Self {
-        let (a, b) = (self.shape(), other.shape());
-        assert!(a == b, "plus_scaled: shapes {a:?} and {b:?} differ");
         let c = T::from_f64(c);
-        Tensor::filled(a, |out| kernel::pairs(out, self.data(), other.data(), |a, b| a + c * b))
+        self.combined(other, |a, b| a + c * b)
     }
 
     /// c·self, element by element.

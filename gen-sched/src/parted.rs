@@ -83,14 +83,18 @@ impl<'a, T: Real> Parted<'a, T> {
             let part = batch.rows(from, rows.min(from + size));
             (loss.weight_of(&part.targets) / all, part)
         };
-        let parts = if size < rows { (0..rows).step_by(size).map(cut).collect() } else { Vec::new() };
+        let mut parts: Vec<_> = if size < rows { (0..rows).step_by(size).map(cut).collect() } else { Vec::new() };
+        // A part whose rows all weigh nothing has no mean of its own, but may add to that of the whole by its smoothing.
+        if !parts.iter().all(|(weight, _)| *weight > 0.0) {
+            parts.clear();
+        }
         Parted { whole: Supervised { net, loss, batch }, parts, in_turn: matches!(parting, Parting::MicroBatches(_)) }
     }
 
     fn terms(&self) -> Vec<Part<'_, T>> {
         let Supervised { net, loss, .. } = self.whole;
-        let counting = self.parts.iter().filter(|(weight, _)| *weight > 0.0);
-        counting.map(|(weight, batch)| Part { weight: *weight, objective: Supervised { net, loss, batch } }).collect()
+        let part = |(weight, batch)| Part { weight, objective: Supervised { net, loss, batch } };
+        self.parts.iter().map(|(weight, batch)| part((*weight, batch))).collect()
     }
 }
 
@@ -110,8 +114,7 @@ impl<T: Real> Objective<T> for Parted<'_, T> {
 
     fn parts(&self, _theta: &Params<Tensor<T>>) -> Parts<'_, T> {
         match (self.terms(), self.in_turn) {
-            // A part alone, or none that counts: their weights are all 0 or NaN, which the whole shows.
-            (parts, _) if parts.len() < 2 => Parts::Whole,
+            (parts, _) if parts.is_empty() => Parts::Whole,
             (parts, true) => Parts::MicroBatches(parts),
             (parts, false) => Parts::Shards(parts),
         }

@@ -34,13 +34,15 @@ struct Moments<T: Real> {
 }
 
 impl<T: Real> Moments<T> {
-    /// m and v of each element after one more step.
+    /// m and v after one more step.
     #[track_caller]
-    fn advanced(&self, gradient: &Tensor<T>, betas: [f64; 2]) -> impl Iterator<Item = (T, T)> {
+    fn advanced(&self, gradient: &Tensor<T>, betas: [f64; 2]) -> Moments<T> {
         fits(&self.first, gradient);
         let ([b1, b2], [c1, c2]) = (betas.map(T::from_f64), betas.map(|beta| T::from_f64(1.0 - beta)));
-        let moments = self.first.data().iter().zip(self.second.data());
-        moments.zip(gradient.data()).map(move |((&m, &v), &g)| (b1 * m + c1 * g, b2 * v + c2 * (g * g)))
+        Moments {
+            first: self.first.combined(gradient, |m, g| b1 * m + c1 * g),
+            second: self.second.combined(gradient, |v, g| b2 * v + c2 * (g * g)),
+        }
     }
 }
 
@@ -80,18 +82,14 @@ impl<T: Real> Direction<T> for Adam<T> {
         let [first, second] = self.advanced_powers().map(|power| T::from_f64(1.0 / (1.0 - power)));
         let epsilon = T::from_f64(self.epsilon);
         self.moments(gradient).zip(gradient, |moments, g| {
-            let advanced = moments.advanced(g, self.betas);
-            let omega = advanced.map(|(m, v)| first * m / ((second * v).sqrt() + epsilon)).collect();
-            Tensor::from_vec(g.shape(), omega)
+            let Moments { first: m, second: v } = moments.advanced(g, self.betas);
+            m.combined(&v, |m, v| first * m / ((second * v).sqrt() + epsilon))
         })
     }
 
     #[track_caller]
     fn commit(&mut self, _theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>) {
-        self.moments = Some(self.moments(gradient).zip(gradient, |moments, g| {
-            let (first, second) = moments.advanced(g, self.betas).unzip();
-            Moments { first: Tensor::from_vec(g.shape(), first), second: Tensor::from_vec(g.shape(), second) }
-        }));
+        self.moments = Some(self.moments(gradient).zip(gradient, |moments, g| moments.advanced(g, self.betas)));
         self.powers = self.advanced_powers();
     }
 }

@@ -49,8 +49,7 @@ impl<T: Real> Momentum<T> {
         let sum = self.sum.clone().unwrap_or_else(|| gradient.map(zeros));
         sum.zip(gradient, |m, g| {
             fits(m, g);
-            let sums = m.data().iter().zip(g.data()).map(|(&m, &g)| a * m + b * g).collect();
-            Tensor::from_vec(g.shape(), sums)
+            m.combined(g, |m, g| a * m + b * g)
         })
     }
 }

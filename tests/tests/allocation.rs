@@ -1,0 +1,74 @@
+//! A steady training step takes no large buffer from the system: they are all reused. One test, since the count is of the
+//! whole process.
+
+#![allow(unsafe_code, reason = "an allocator that counts can only be written so")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ad_core::Tensor;
+use gen_sched::{ApproximateGen, ExactGen, Parting, Policy, Rule, Stepper};
+use nn::data::Targets;
+use nn::random::Key;
+use nn::{Activation, Adam, Architecture, Direction, Loss, Mlp, Sgd};
+
+/// Bytes from which an allocation counts as large.
+const LARGE: usize = 1 << 16;
+
+/// The system's allocator, which counts large requests.
+struct Counting;
+
+static LARGE_REQUESTS: AtomicUsize = AtomicUsize::new(0);
+static LARGEST: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call is passed on to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if layout.size() >= LARGE {
+            LARGE_REQUESTS.fetch_add(1, Ordering::Relaxed);
+            LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
+        }
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(place, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn a_steady_step_makes_no_large_allocation() {
+    let policy = Policy::default;
+    for parting in [Parting::Whole, Parting::Shards(2)] {
+        for (name, direction, rule) in [
+            ("exact, sgd", Box::new(Sgd::new()) as Box<dyn Direction<f32>>, Box::new(ExactGen::new(policy())) as Box<dyn Rule<f32>>),
+            ("exact, sgd with decay", Box::new(Sgd::new().weight_decay(1e-3)), Box::new(ExactGen::new(policy()))),
+            ("exact, adam", Box::new(Adam::default()), Box::new(ExactGen::new(policy()))),
+            ("approximate, sgd", Box::new(Sgd::new()), Box::new(ApproximateGen::new(policy()))),
+        ] {
+            let net = Mlp::new(&[256, 512, 512, 10], Activation::GeluTanh);
+            let theta = net.init::<f32>(Key::new(1));
+            let x = Tensor::from_fn(&[128, 256], |i| (1.3 * i as f32).sin());
+            let y = Targets::Classes { labels: (0..128).map(|r| r % 10).collect(), classes: 10 };
+            let mut stepper =
+                Stepper::new(Box::new(net), theta, Loss::cross_entropy(), direction, rule).parting(parting).measuring_decrease();
+            for _ in 0..6 {
+                stepper.step(&x, &y);
+            }
+            let before = LARGE_REQUESTS.load(Ordering::Relaxed);
+            assert!(before > 0, "the first steps do allocate, and it is counted");
+            LARGEST.store(0, Ordering::Relaxed);
+            for _ in 0..5 {
+                assert!(stepper.step(&x, &y).loss.is_finite());
+            }
+            let requests = LARGE_REQUESTS.load(Ordering::Relaxed) - before;
+            let largest = LARGEST.load(Ordering::Relaxed);
+            assert!(requests == 0, "{name}, {parting:?}: {requests} large allocations, up to {largest} bytes");
+        }
+    }
+}
