@@ -6,8 +6,10 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use smallvec::SmallVec;
 
 use crate::dual::Dual;
-use crate::primitive::{Advance, Cotangents, Primitive, general_vjp_tangent, general_vjp_then_curved};
 use crate::kernel;
+use crate::primitive::{
+    Advance, Cotangents, Primitive, Tangent, general_vjp_tangent, general_vjp_then_curved, jvp_one_by_one,
+};
 use crate::real::Real;
 use crate::tensor::Tensor;
 
@@ -105,6 +107,12 @@ pub trait Array: Arith + Clone + Debug + 'static {
     #[inline]
     fn jvp<P: Primitive>(p: &P, x: &[&Self], y: &Self, dx: &[Option<&Self>]) -> Option<Self> {
         p.jvp(x, y, dx)
+    }
+
+    /// Tangents of `p` at `x` along several directions, `None` where nothing moves.
+    #[inline]
+    fn jvp_several<P: Primitive>(p: &P, x: &[&Self], y: &Self, directions: &[Tangent<'_, Self>]) -> Vec<Option<Self>> {
+        jvp_one_by_one(p, x, y, directions)
     }
 
     /// Adds the cotangents of `p`'s inputs to `out`, given that of its output.
@@ -237,6 +245,10 @@ impl<T: Real> Array for Tensor<T> {
 
     fn vjp_curved<P: Primitive>(p: &P, at: &At<'_, Self>, dx: &[Option<&Self>], out: &mut Cotangents<'_, Self>) {
         p.vjp_curved_fused(at, dx, out)
+    }
+
+    fn jvp_several<P: Primitive>(p: &P, x: &[&Self], y: &Self, directions: &[Tangent<'_, Self>]) -> Vec<Option<Self>> {
+        p.jvp_several_fused(x, y, directions)
     }
 
     fn vjp_tangent<P: Primitive>(

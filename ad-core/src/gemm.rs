@@ -120,12 +120,15 @@ pub(crate) fn matmul_into<T: Real>(c: &mut [T], onto: Onto<'_, T>, a: Matrix<'_,
     parallel::for_each(blocks, |(c, onto, a, b)| run(c, onto, a, b));
 }
 
+/// Two parts of a matrix.
+type Halves<'a, T> = (MatMut<'a, T>, MatMut<'a, T>);
+
 /// A matrix cut into pieces of `size` (the last may be smaller) along the axis that `len` and `split` are of.
 fn pieces<'a, T>(
     mut rest: MatMut<'a, T>,
     size: usize,
     len: fn(&MatMut<'a, T>) -> usize,
-    split: fn(MatMut<'a, T>, usize) -> (MatMut<'a, T>, MatMut<'a, T>),
+    split: fn(MatMut<'a, T>, usize) -> Halves<'a, T>,
 ) -> Vec<MatMut<'a, T>> {
     let mut pieces = Vec::with_capacity(len(&rest).div_ceil(size));
     while len(&rest) > size {
@@ -163,12 +166,7 @@ fn turned([n, k, m]: [usize; 3], b_transposed: bool) -> bool {
 fn block_turned<T: Real>(c: MatMut<'_, T>, onto: Onto<'_, T>, a: MatRef<'_, T>, b: MatRef<'_, T>) {
     let (n, m) = (c.nrows(), c.ncols());
     let mut scratch = Buffer::stale(n * m);
-    T::product(
-        MatMut::from_row_major_slice_mut(&mut scratch, m, n),
-        Accum::Replace,
-        b.transpose(),
-        a.transpose(),
-    );
+    T::product(MatMut::from_row_major_slice_mut(&mut scratch, m, n), Accum::Replace, b.transpose(), a.transpose());
     let scratch = &*scratch;
     for (i, c) in c.row_iter_mut().enumerate() {
         let column = scratch.iter().skip(i).step_by(n);
@@ -314,7 +312,9 @@ mod tests {
 
     #[test]
     fn results_do_not_depend_on_the_number_of_threads() {
-        for [n, k, m] in [[256, 300, 130], [64, 1024, 512], [1000, 64, 64], [128, 784, 512], [33, 2049, 65], [32, 1024, 1024]] {
+        for [n, k, m] in
+            [[256, 300, 130], [64, 1024, 512], [1000, 64, 64], [128, 784, 512], [33, 2049, 65], [32, 1024, 1024]]
+        {
             let (a, b) = (numbers(n * k, 0.7), numbers(k * m, 1.3));
             let products = |threads: usize| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");

@@ -1,10 +1,10 @@
 //! The Hessian as an operator: recorded once, multiplied many times.
 
 use crate::array::{Array, Base, Ground};
-use crate::recording::{NodeId, Recording};
-use crate::shape::count;
 use crate::ops::Forms;
 use crate::primitive::Multiple;
+use crate::recording::{NodeId, Recording};
+use crate::shape::count;
 use crate::sweep::{Adjoints, Along, Curvature, Hessian};
 use crate::tape::Var;
 use crate::tensor::Tensor;
@@ -77,6 +77,28 @@ impl<'x, X: Tree + ?Sized> HessianOperator<'x, X> {
         self.product(v, Hessian::Full)
     }
 
+    /// Hessian–vector products Hv with several vectors in one call: they share the loads of all that is recorded, and the
+    /// products of their tangents with each weight are one.
+    ///
+    /// ```
+    /// use ad_core::{HessianOperator, Ops};
+    /// let h = HessianOperator::new(|x| x[0].powi(2) * &x[1], &[3.0, 5.0][..]);
+    /// assert_eq!(h.hvps(&[vec![1.0, 0.0], vec![0.0, 1.0]]), [[10.0, 6.0], [6.0, 0.0]]);
+    /// ```
+    ///
+    /// # Panics
+    /// If a shape of a vector differs from that of `x`.
+    #[track_caller]
+    pub fn hvps(&self, vectors: &[Same<X>]) -> Vec<Same<X>> {
+        let Some((_, adjoints)) = &self.reverse else {
+            return vectors.iter().map(|_| self.gathered(None)).collect();
+        };
+        let directions: Vec<Vec<_>> = vectors.iter().map(|v| v.leaves().into_iter().map(Some).collect()).collect();
+        let tangents = self.recording.tangents_along(&directions);
+        let products = self.recording.adjoint_tangents_along(adjoints, &tangents, Hessian::Full);
+        products.iter().map(|hv| self.gathered(Some(hv))).collect()
+    }
+
     /// Gauss–Newton–vector product JᵀL″J v; zero where no output is marked.
     ///
     /// # Panics
@@ -122,8 +144,7 @@ where
     pub fn hvp_work(&self) -> Work {
         let Some((node, _)) = &self.reverse else { return Work::default() };
         let leaves = vec![true; self.recording.leaves().len()];
-        self.recording.tangents_work(&leaves)
-            + self.recording.adjoint_tangents_work(*node, &leaves, Hessian::Full)
+        self.recording.tangents_work(&leaves) + self.recording.adjoint_tangents_work(*node, &leaves, Hessian::Full)
     }
 
     /// The work of one curvature sweep, the gradient not included, where tangents are known as these multiples of adjoint and

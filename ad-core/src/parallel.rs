@@ -110,10 +110,7 @@ pub fn map<I: Send, R: Send>(tasks: impl IntoIterator<Item = I>, f: impl Fn(I) -
         let result = f(task);
         *place.lock().expect("nothing panics while it is locked") = Some(result);
     });
-    results
-        .into_iter()
-        .map(|place| place.into_inner().ok().flatten().expect("every task has been run"))
-        .collect()
+    results.into_iter().map(|place| place.into_inner().ok().flatten().expect("every task has been run")).collect()
 }
 
 #[cfg(test)]

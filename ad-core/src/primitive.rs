@@ -128,6 +128,17 @@ pub trait Primitive: Clone + Debug + Send + Sync + 'static {
         general_vjp_then_curved(self, at, dx, dybar, out);
     }
 
+    /// The JVP along several directions on tensors, one after another unless overridden; equal to [`Primitive::jvp`] of each.
+    /// Directions along which nothing moves give `None`.
+    fn jvp_several_fused<T: Real>(
+        &self,
+        x: &[&Tensor<T>],
+        y: &Tensor<T>,
+        directions: &[Tangent<'_, Tensor<T>>],
+    ) -> Vec<Option<Tensor<T>>> {
+        jvp_one_by_one(self, x, y, directions)
+    }
+
     /// The tangent of the output and ȳ·φ″[ẋ, ẋ] together on tensors, where that saves work; `None` where it does not.
     fn advance_fused<T: Real>(&self, _node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {
         None
@@ -143,6 +154,20 @@ pub trait Primitive: Clone + Debug + Send + Sync + 'static {
     fn into_op<A: Array>(self) -> Op<A> {
         Op::Own(Arc::new(self))
     }
+}
+
+/// The tangents of a node's inputs along one direction.
+pub type Tangent<'a, A> = SmallVec<[Option<&'a A>; 3]>;
+
+/// The JVP along each direction by itself.
+pub(crate) fn jvp_one_by_one<A: Array, P: Primitive>(
+    p: &P,
+    x: &[&A],
+    y: &A,
+    directions: &[Tangent<'_, A>],
+) -> Vec<Option<A>> {
+    let one = |dx: &Tangent<'_, A>| if dx.iter().all(Option::is_none) { None } else { A::jvp(p, x, y, dx) };
+    directions.iter().map(one).collect()
 }
 
 /// A tangent ẋ known to be c·x̄ + λ·x, a multiple of the variable's adjoint and of its value: that of a parameter in gradient
@@ -278,6 +303,8 @@ pub trait Rules<A: Array>: Debug + Send + Sync {
     fn apply(&self, x: &[&A]) -> A;
     /// See [`Primitive::jvp`].
     fn jvp(&self, x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A>;
+    /// See [`Array::jvp_several`].
+    fn jvp_several(&self, x: &[&A], y: &A, directions: &[Tangent<'_, A>]) -> Vec<Option<A>>;
     /// See [`Primitive::vjp`].
     fn vjp(&self, x: &[&A], y: &A, ybar: &A, out: &mut Cotangents<'_, A>);
     /// See [`Primitive::product_flops`].
@@ -312,6 +339,10 @@ impl<A: Array, P: Primitive> Rules<A> for P {
 
     fn jvp(&self, x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
         A::jvp(self, x, y, dx)
+    }
+
+    fn jvp_several(&self, x: &[&A], y: &A, directions: &[Tangent<'_, A>]) -> Vec<Option<A>> {
+        A::jvp_several(self, x, y, directions)
     }
 
     fn vjp(&self, x: &[&A], y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {

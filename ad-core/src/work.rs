@@ -79,7 +79,9 @@ impl<A: Ground> Recording<A> {
     pub fn adjoints_work(&self, output: NodeId) -> Work {
         let reached = self.reached(output);
         let visits = self.nodes().filter(|node| reached[node.index()]);
-        visits.map(|node| self.visit(node, &Visit::Cotangents { wanted: &self.wanted(node) }, 2, &[&self.wanted(node)])).sum()
+        visits
+            .map(|node| self.visit(node, &Visit::Cotangents { wanted: &self.wanted(node) }, 2, &[&self.wanted(node)]))
+            .sum()
     }
 
     /// The work of a tangent sweep along the leaves that move.
@@ -162,10 +164,7 @@ impl<A: Ground> Recording<A> {
             .sum();
         let output = count(self.value(node).shape()) as u64;
         let size = size_of::<<A as Base>::Scalar>() as u64;
-        Work {
-            flops: rules.product_flops(&shapes, visit),
-            bytes: size * (inputs + outputs * output + like_inputs),
-        }
+        Work { flops: rules.product_flops(&shapes, visit), bytes: size * (inputs + outputs * output + like_inputs) }
     }
 
     /// Which nodes an adjoint reaches from `output`.

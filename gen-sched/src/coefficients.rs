@@ -3,8 +3,8 @@
 use ad_core::{Params, Real, Tensor};
 use nn::Direction;
 
-use crate::point::Point;
 use crate::objective::Objective;
+use crate::point::Point;
 
 /// (f, −num): the coefficients of the first-order Taylor series of α ↦ f(θ − αω).
 ///

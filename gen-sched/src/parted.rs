@@ -40,7 +40,11 @@ impl Parting {
             Parting::Automatic => {
                 let products = theta.arrays().iter().filter(|w| w.rank() > 1).map(|w| w.len() * rows);
                 let (largest, all) = products.fold((0, 0), |(largest, all), n| (largest.max(n), all + n));
-                if largest >= LARGE_PRODUCT || all < WORTHWHILE { 1 } else { (rows / FEWEST_ROWS).clamp(1, MOST_SHARDS) }
+                if largest >= LARGE_PRODUCT || all < WORTHWHILE {
+                    1
+                } else {
+                    (rows / FEWEST_ROWS).clamp(1, MOST_SHARDS)
+                }
             }
         }
     }

@@ -43,7 +43,7 @@ pub struct Point<'a, T: Real> {
 /// What is kept for the second phase.
 enum Recorded<'a, T: Real> {
     /// The recording of the whole.
-    Whole(Operator<'a, T>),
+    Whole(Box<Operator<'a, T>>),
     /// The recordings of shards, with their weights.
     Shards(Vec<(f64, Operator<'a, T>)>),
     /// Nothing: micro-batches are recorded again.
@@ -61,7 +61,7 @@ impl<'a, T: Real> Point<'a, T> {
             Parts::Whole => {
                 let operator = HessianOperator::new(|p| objective.record(p), theta);
                 let (value, gradient) = (value_of(&operator), operator.gradient());
-                Point { objective, theta, value, gradient, recorded: Recorded::Whole(operator) }
+                Point { objective, theta, value, gradient, recorded: Recorded::Whole(Box::new(operator)) }
             }
             Parts::Shards(parts) => {
                 let operators: Vec<_> = parallel::map(parts, |part| (part.weight, record(&part, theta)));

@@ -46,7 +46,11 @@ fn a_steady_step_makes_no_large_allocation() {
     let policy = Policy::default;
     for parting in [Parting::Whole, Parting::Shards(2)] {
         for (name, direction, rule) in [
-            ("exact, sgd", Box::new(Sgd::new()) as Box<dyn Direction<f32>>, Box::new(ExactGen::new(policy())) as Box<dyn Rule<f32>>),
+            (
+                "exact, sgd",
+                Box::new(Sgd::new()) as Box<dyn Direction<f32>>,
+                Box::new(ExactGen::new(policy())) as Box<dyn Rule<f32>>,
+            ),
             ("exact, sgd with decay", Box::new(Sgd::new().weight_decay(1e-3)), Box::new(ExactGen::new(policy()))),
             ("exact, adam", Box::new(Adam::default()), Box::new(ExactGen::new(policy()))),
             ("approximate, sgd", Box::new(Sgd::new()), Box::new(ApproximateGen::new(policy()))),
@@ -55,8 +59,9 @@ fn a_steady_step_makes_no_large_allocation() {
             let theta = net.init::<f32>(Key::new(1));
             let x = Tensor::from_fn(&[128, 256], |i| (1.3 * i as f32).sin());
             let y = Targets::Classes { labels: (0..128).map(|r| r % 10).collect(), classes: 10 };
-            let mut stepper =
-                Stepper::new(Box::new(net), theta, Loss::cross_entropy(), direction, rule).parting(parting).measuring_decrease();
+            let mut stepper = Stepper::new(Box::new(net), theta, Loss::cross_entropy(), direction, rule)
+                .parting(parting)
+                .measuring_decrease();
             for _ in 0..6 {
                 stepper.step(&x, &y);
             }

@@ -40,7 +40,11 @@ fn curvatures<T: Real>(rows: usize, c: f64, lambda: f64) -> [f64; 4] {
         let sum: f64 = found.terms.iter().sum();
         assert!((sum - found.total).abs() <= 1e-12 * found.total.abs(), "terms add up to the total");
         let dot: f64 = adjoints.leaves(&recording).iter().zip(&omega).map(|(g, w)| ad_core::Ground::inner(g, w)).sum();
-        assert!((found.slope - dot).abs() <= 1e3 * T::EPSILON * dot.abs(), "{forms:?}: slope {} for {dot}", found.slope);
+        assert!(
+            (found.slope - dot).abs() <= 1e3 * T::EPSILON * dot.abs(),
+            "{forms:?}: slope {} for {dot}",
+            found.slope
+        );
         found.total
     })
 }
@@ -75,7 +79,8 @@ fn the_direct_form_is_the_product_with_the_hessian() {
         let (_, node, recording) = record(|p| network(&x, p), &p[..]);
         let adjoints = recording.adjoints(node.unwrap(), Tensor::scalar(1.0));
         let tangents: Vec<_> = v.iter().map(Some).collect();
-        let found = recording.curvature_along(node.unwrap(), &adjoints, &Along { tangents: &tangents, multiples: &[], forms });
+        let found =
+            recording.curvature_along(node.unwrap(), &adjoints, &Along { tangents: &tangents, multiples: &[], forms });
         assert!((found.total - want).abs() < 1e-12 * want.abs(), "{forms:?}: {} for {want}", found.total);
     }
 }

@@ -102,8 +102,9 @@ fn trained<T: Real>(sizes: &[usize], rows: usize, parting: Parting, threads: usi
         let classes = sizes[sizes.len() - 1];
         let y = Targets::Classes { labels: (0..rows as u32).map(|r| r * r % classes as u32).collect(), classes };
         let (direction, rule) = (Sgd::new().weight_decay(1e-3), ExactGen::new(Policy::default()));
-        let mut stepper = Stepper::new(Box::new(net), theta, Loss::cross_entropy(), Box::new(direction), Box::new(rule))
-            .parting(parting);
+        let mut stepper =
+            Stepper::new(Box::new(net), theta, Loss::cross_entropy(), Box::new(direction), Box::new(rule))
+                .parting(parting);
         let reports: Vec<_> = (0..4).map(|_| stepper.step(&x, &y)).collect();
         let bits = |t: &Tensor<T>| t.data().iter().map(|v| v.to_f64().to_bits()).collect();
         (stepper.theta().arrays().iter().map(bits).collect(), reports[3].loss)
@@ -118,7 +119,10 @@ fn steps_are_equal_bit_for_bit_on_any_number_of_threads() {
             let one = trained::<f32>(sizes, rows, parting, 1);
             assert!(one.1.is_finite());
             for threads in [2, 4] {
-                assert!(one == trained::<f32>(sizes, rows, parting, threads), "{sizes:?}, {parting:?}, {threads} threads");
+                assert!(
+                    one == trained::<f32>(sizes, rows, parting, threads),
+                    "{sizes:?}, {parting:?}, {threads} threads"
+                );
             }
         }
     }

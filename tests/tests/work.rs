@@ -59,7 +59,10 @@ fn networks() {
                 along_gradient.curvature.flops,
                 anywhere.curvature.flops,
             ];
-            assert_eq!(found, want, "{sizes:?}, {rows} rows, {parting:?}: value, gradient, Hv, curvature along g, along ω");
+            assert_eq!(
+                found, want,
+                "{sizes:?}, {rows} rows, {parting:?}: value, gradient, Hv, curvature along g, along ω"
+            );
             assert!(found.iter().all(|n| *n > 0) && found[4] >= found[3]);
         }
     }

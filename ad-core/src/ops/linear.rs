@@ -1,11 +1,12 @@
 //! The linear layer.
 
 use crate::array::{Array, At};
+use crate::buffer::Buffer;
 use crate::gemm::{Matrix, Onto, matmul_into};
 use crate::ops::binary::sum;
 use crate::ops::product::{Product, Sizes};
 use crate::ops::{MatMul, Ops, recorded_as};
-use crate::primitive::{Advance, Cotangents, Kind, Multiple, Primitive, Visit};
+use crate::primitive::{Advance, Cotangents, Kind, Multiple, Primitive, Tangent, Visit, jvp_one_by_one};
 use crate::real::Real;
 use crate::shape::{Shape, count};
 use crate::tensor::Tensor;
@@ -138,6 +139,39 @@ impl Primitive for Linear {
         Some(Tensor::filled(y.shape(), |dz| product.tangent(dz)))
     }
 
+    /// The products ẊWᵀ of all directions are one, of their rows together: W is loaded once.
+    fn jvp_several_fused<T: Real>(
+        &self,
+        x: &[&Tensor<T>],
+        y: &Tensor<T>,
+        directions: &[Tangent<'_, Tensor<T>>],
+    ) -> Vec<Option<Tensor<T>>> {
+        let moved: Vec<&Tensor<T>> = directions.iter().filter_map(|dx| dx[0]).collect();
+        if moved.len() < 2 {
+            return jvp_one_by_one(self, x, y, directions);
+        }
+        let sizes = Linear::sizes(x[0].shape(), x[1].shape(), None);
+        let rows = moved.len() * sizes.rows;
+        let together = Tensor::from_pieces(&[rows, sizes.inner], moved.iter().map(|d| d.data()));
+        let mut products = Buffer::stale(rows * sizes.cols);
+        let all = Sizes { rows, ..sizes };
+        matmul_into(&mut products, Onto::Nothing, all.left(&together), sizes.weight(x[1]).transpose());
+        let mut products = products.chunks_exact(y.len().max(1));
+        let mut one = |dx: &Tangent<'_, Tensor<T>>| {
+            let rest: Tangent<'_, Tensor<T>> = [None].into_iter().chain(dx[1..].iter().copied()).collect();
+            if dx[0].is_none() {
+                return if rest.iter().all(Option::is_none) { None } else { self.jvp_fused(x, y, &rest) };
+            }
+            let dz = Tensor::from_pieces(y.shape(), products.next().into_iter());
+            let others = if rest.iter().all(Option::is_none) { None } else { self.jvp_fused(x, y, &rest) };
+            Some(match others {
+                Some(others) => dz.accumulated(others),
+                None => dz,
+            })
+        };
+        directions.iter().map(&mut one).collect()
+    }
+
     /// x̄̇ = z̄̇ W + z̄ Ẇ, W̄̇ = z̄̇ᵀ x + z̄ᵀ ẋ, b̄̇ = Σ rows z̄̇, each added up in one place.
     fn vjp_tangent_fused<T: Real>(
         &self,
@@ -151,10 +185,7 @@ impl Primitive for Linear {
         let (zbar, dzbar) = (sizes.output(at.ybar), dybar.map(|d| sizes.output(d)));
         let terms = [dzbar.map(|d| [d, sizes.weight(w)]), dx[1].map(|dw| [zbar, sizes.weight(dw)])];
         out.add_if_some(0, || sum_of_products(x.shape(), terms));
-        let terms = [
-            dzbar.map(|d| [d.transpose(), sizes.left(x)]),
-            dx[0].map(|dx| [zbar.transpose(), sizes.left(dx)]),
-        ];
+        let terms = [dzbar.map(|d| [d.transpose(), sizes.left(x)]), dx[0].map(|dx| [zbar.transpose(), sizes.left(dx)])];
         out.add_if_some(1, || sum_of_products(w.shape(), terms));
         if let (Some(d), 3) = (dybar, at.x.len()) {
             out.add(2, || rows_of(d).sum(&[0]));

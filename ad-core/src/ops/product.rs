@@ -154,11 +154,7 @@ pub(crate) struct Product<'a, T: Real> {
 
 impl<'a, T: Real> Product<'a, T> {
     fn motion(&self) -> Motion {
-        Motion {
-            moving: [self.dx.is_some(), self.dw.is_some()],
-            curved: self.zbar.is_some(),
-            multiple: self.multiple,
-        }
+        Motion { moving: [self.dx.is_some(), self.dw.is_some()], curved: self.zbar.is_some(), multiple: self.multiple }
     }
 
     /// What Ż starts from: the tangent of the bias.

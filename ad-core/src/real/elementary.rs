@@ -139,8 +139,7 @@ const ROUND_SINGLE: f32 = 12_582_912.0;
 /// (eʳ − 1 − r)/r² for |r| ≤ ½ log 2 by interpolation at Chebyshev points, to 6·10⁻⁸.
 const EXP_SINGLE: [f32; 5] = [0.5, 0.166_665_76, 0.041_666_463, 0.008_363_198, 0.001_393_367_7];
 /// (tanh x / x − 1)/x² as a function of x² ≤ 0.42 likewise, to 2·10⁻⁹.
-const TANH_SINGLE: [f32; 6] =
-    [-0.333_333_34, 0.133_332_92, -0.053_956_8, 0.021_749_4, -0.008_281_772, 0.002_224_319_6];
+const TANH_SINGLE: [f32; 6] = [-0.333_333_34, 0.133_332_92, -0.053_956_8, 0.021_749_4, -0.008_281_772, 0.002_224_319_6];
 
 /// The value of a polynomial, coefficients from the lowest.
 #[inline(always)]

@@ -22,15 +22,28 @@ impl<A: Array> Recording<A> {
     /// For y = φ(x) with x̄ = vjp(x, ȳ), the chain rule gives x̄̇ = vjp(x, ȳ̇) + ∂ₓ[vjp(x, ȳ)]·ẋ: the primitive's own VJP
     /// carries ȳ̇ back, and its curvature adds the second term (Pearlmutter 1994).
     pub fn adjoint_tangents(&self, adjoints: &Adjoints<A>, tangents: &Tangents<A>, of: Hessian) -> Adjoints<A> {
+        self.adjoint_tangents_along(adjoints, std::slice::from_ref(tangents), of).swap_remove(0)
+    }
+
+    /// As [`adjoint_tangents`](Recording::adjoint_tangents), along several directions in one sweep: what a node needs is
+    /// loaded for all of them at once.
+    pub fn adjoint_tangents_along(
+        &self,
+        adjoints: &Adjoints<A>,
+        tangents: &[Tangents<A>],
+        of: Hessian,
+    ) -> Vec<Adjoints<A>> {
         let curved = match of {
             Hessian::Full => vec![true; self.len()],
             Hessian::GaussNewton => self.downstream_of(|op| matches!(op, Op::Output(_))),
         };
-        let mut slots: Vec<Option<A>> = vec![None; self.len()];
+        let mut swept: Vec<Vec<Option<A>>> = tangents.iter().map(|_| vec![None; self.len()]).collect();
         for node in self.nodes().rev() {
-            self.pull_tangent(node, adjoints, tangents, curved[node.index()], &mut slots);
+            for (slots, tangents) in swept.iter_mut().zip(tangents) {
+                self.pull_tangent(node, adjoints, tangents, curved[node.index()], slots);
+            }
         }
-        Adjoints::new(slots)
+        swept.into_iter().map(Adjoints::new).collect()
     }
 
     /// Carries one node's adjoint tangent to its inputs; the curvature term is added if `curved`.

@@ -33,6 +33,26 @@ impl<A: Array> Recording<A> {
         Tangents(slots)
     }
 
+    /// As [`tangents`](Recording::tangents), along several directions in one sweep: what they share is loaded and multiplied
+    /// once.
+    ///
+    /// # Panics
+    /// If the number or a shape of the tangents of a direction differs from the leaves'.
+    #[track_caller]
+    pub fn tangents_along(&self, directions: &[Vec<Option<&A>>]) -> Vec<Tangents<A>> {
+        let mut swept: Vec<Vec<Option<A>>> = directions.iter().map(|d| self.leaf_tangents(d)).collect();
+        for node in self.nodes() {
+            let Some(rules) = self.op(node).rules() else { continue };
+            let dx: Vec<_> = swept.iter().map(|slots| self.input_tangents(node, slots)).collect();
+            let dy = rules.jvp_several(&self.input_values(node), self.value(node), &dx);
+            drop(dx);
+            for (slots, dy) in swept.iter_mut().zip(dy) {
+                slots[node.index()] = dy;
+            }
+        }
+        swept.into_iter().map(Tangents).collect()
+    }
+
     /// A slot for each node, those of the leaves filled.
     #[track_caller]
     pub(crate) fn leaf_tangents(&self, direction: &[Option<&A>]) -> Vec<Option<A>> {

@@ -92,8 +92,7 @@ impl<F: Elementwise, T: Real> Kernel for Curved<'_, F, T> {
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
         let part = from..from + out.len();
-        let (x, y, ybar, dx) =
-            (&self.x[part.clone()], &self.y[part.clone()], &self.ybar[part.clone()], &self.dx[part]);
+        let (x, y, ybar, dx) = (&self.x[part.clone()], &self.y[part.clone()], &self.ybar[part.clone()], &self.dx[part]);
         for ((((o, &x), &y), &ybar), &dx) in out.iter_mut().zip(x).zip(y).zip(ybar).zip(dx) {
             *o = ybar * dx * slopes(self.f, x, y).1;
         }
@@ -119,8 +118,7 @@ impl<F: Elementwise, T: Real> Kernel for Contracted<'_, F, T> {
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
         let Curved { f, .. } = self.0;
         let part = from..from + out.len();
-        let [x, y, ybar, dx] =
-            [self.0.x, self.0.y, self.0.ybar, self.0.dx].map(|all| all[part.clone()].chunks(GROUP));
+        let [x, y, ybar, dx] = [self.0.x, self.0.y, self.0.ybar, self.0.dx].map(|all| all[part.clone()].chunks(GROUP));
         let (mut sum, mut terms) = (0.0, [T::default(); GROUP]);
         for ((((out, x), y), ybar), dx) in out.chunks_mut(GROUP).zip(x).zip(y).zip(ybar).zip(dx) {
             let terms = &mut terms[..out.len()];
