@@ -1,6 +1,8 @@
 //! The loss along a line, g(α) = f(θ − αω), evaluated on demand and counted.
 
-use ad_core::{Multiple, Params, Real, Tensor};
+use std::cell::Cell;
+
+use ad_core::{Ground, Multiple, Params, Real, Tensor};
 use nn::moved;
 
 use crate::cost::Cost;
@@ -22,7 +24,9 @@ pub struct Line<'p, T: Real> {
     omega: &'p Params<Tensor<T>>,
     /// For each parameter, ω as a multiple of gradient and value, where it is known to be one.
     multiples: Vec<Option<Multiple>>,
-    num: f64,
+    gradient: Params<Tensor<T>>,
+    /// Found when it is first asked for: on the way of the curvature sweep, if that comes before.
+    num: Cell<Option<f64>>,
     curvature: Option<LineCurvature>,
     hvp: Option<Params<Tensor<T>>>,
     probes: Vec<(f64, f64)>,
@@ -30,9 +34,10 @@ pub struct Line<'p, T: Real> {
 }
 
 impl<'p, T: Real> Line<'p, T> {
-    pub(crate) fn new(point: &'p Point<'p, T>, omega: &'p Params<Tensor<T>>, num: f64) -> Self {
+    pub(crate) fn new(point: &'p Point<'p, T>, gradient: Params<Tensor<T>>, omega: &'p Params<Tensor<T>>) -> Self {
         let cost = Cost { gradients: 1, ..Cost::default() };
-        Line { point, omega, multiples: Vec::new(), num, curvature: None, hvp: None, probes: Vec::new(), cost }
+        let (multiples, probes) = (Vec::new(), Vec::new());
+        Line { point, omega, multiples, gradient, num: Cell::new(None), curvature: None, hvp: None, probes, cost }
     }
 
     /// The same line, where ω at some parameters is a multiple of gradient and value: its curvature then costs less. One entry
@@ -48,12 +53,15 @@ impl<'p, T: Real> Line<'p, T> {
 
     /// g′(0) = −num = −df(θ)·ω; known from the gradient.
     pub fn slope(&self) -> f64 {
-        -self.num
+        -self.num()
     }
 
-    /// num = df(θ)·ω.
+    /// num = df(θ)·ω: g·ω, or where the curvature has been asked for before, the slope that its sweep finds on the way, which
+    /// spares a pass over all parameters. The two differ by rounding.
     pub fn num(&self) -> f64 {
-        self.num
+        let num = self.num.get().unwrap_or_else(|| self.gradient.zip(self.omega, Ground::inner).arrays().iter().sum());
+        self.num.set(Some(num));
+        num
     }
 
     /// g″(0) = den = d²f(θ)(ω, ω): one curvature sweep.
@@ -61,7 +69,9 @@ impl<'p, T: Real> Line<'p, T> {
         *self.curvature.get_or_insert_with(|| {
             self.cost.curvatures += 1;
             self.cost.gradients += self.point.gradients_anew();
-            self.point.curvature(self.omega, &self.multiples)
+            let (slope, curvature) = self.point.slope_and_curvature(self.omega, &self.multiples);
+            self.num.set(Some(self.num.get().unwrap_or(slope)));
+            curvature
         })
     }
 

@@ -1,6 +1,6 @@
 //! An objective at one θ: its value and gradient, and what second-order quantities start from.
 
-use ad_core::{Along, Ground, HessianOperator, Multiple, Params, Real, Tensor, Work, parallel};
+use ad_core::{Along, HessianOperator, Multiple, Params, Real, Tensor, Work, parallel};
 
 use crate::line::{Line, LineCurvature};
 use crate::objective::{Objective, Part, Parts};
@@ -114,6 +114,16 @@ impl<'a, T: Real> Point<'a, T> {
     /// If ω differs from θ in names or shapes, or `multiples` is neither empty nor as long.
     #[track_caller]
     pub fn curvature(&self, omega: &Params<Tensor<T>>, multiples: &[Option<Multiple>]) -> LineCurvature {
+        self.slope_and_curvature(omega, multiples).1
+    }
+
+    /// df(θ)·ω as the curvature sweep finds it, and the curvature.
+    #[track_caller]
+    pub(crate) fn slope_and_curvature(
+        &self,
+        omega: &Params<Tensor<T>>,
+        multiples: &[Option<Multiple>],
+    ) -> (f64, LineCurvature) {
         let whole = matches!(self.recorded, Recorded::Whole(_));
         // The gradient of a part is not that of the whole, so what ω is a multiple of is of no use there.
         let along = Along {
@@ -123,11 +133,12 @@ impl<'a, T: Real> Point<'a, T> {
         };
         let of = |weight: f64, operator: &Operator<'_, T>| {
             let c = operator.curvature_along(&along);
-            LineCurvature { den: weight * c.total, gauss_newton: c.gauss_newton.map(|g| weight * g) }
+            let gauss_newton = c.gauss_newton.map(|g| weight * g);
+            (weight * c.slope, LineCurvature { den: weight * c.total, gauss_newton })
         };
-        self.summed(of, |a, b| LineCurvature {
-            den: a.den + b.den,
-            gauss_newton: a.gauss_newton.zip(b.gauss_newton).map(|(a, b)| a + b),
+        self.summed(of, |(slope, a), (other, b)| {
+            let gauss_newton = a.gauss_newton.zip(b.gauss_newton).map(|(a, b)| a + b);
+            (slope + other, LineCurvature { den: a.den + b.den, gauss_newton })
         })
     }
 
@@ -186,7 +197,11 @@ impl<'a, T: Real> Point<'a, T> {
     /// If ω differs from θ in names or shapes.
     #[track_caller]
     pub fn line<'p>(&'p self, gradient: &Params<Tensor<T>>, omega: &'p Params<Tensor<T>>) -> Line<'p, T> {
-        Line::new(self, omega, gradient.zip(omega, Ground::inner).arrays().iter().sum())
+        let fits = |a: &Tensor<T>, b: &Tensor<T>| {
+            assert!(a.shape() == b.shape(), "line: a gradient of shape {:?} along {:?}", a.shape(), b.shape());
+        };
+        gradient.zip(omega, fits);
+        Line::new(self, gradient.clone(), omega)
     }
 }
 

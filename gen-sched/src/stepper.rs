@@ -148,6 +148,9 @@ impl<T: Real> Stepper<T> {
         let mut step = Step { index, theta, gradient: &gradient, omega: &omega, previous, line };
 
         // num is a sum over all of g and ω, so it is finite only if each of their entries is: 0 · ∞ is NaN.
+        if step.line.value().is_finite() && self.rule.asks_curvature(index) {
+            step.line.curvature();
+        }
         let sound = step.line.value().is_finite() && step.line.num().is_finite();
         let mut report = if sound { decided(&mut *self.rule, &mut step) } else { refused(&step.line, index) };
         let cost = step.line.cost();

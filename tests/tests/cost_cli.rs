@@ -9,7 +9,7 @@ use bench::reference::{Case, Spec};
 use gen_sched::{Objective, Supervised};
 use nn::Mlp;
 use parabola_tests::program::{one_line_error, parabola};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn cost(args: &[&str]) -> Output {
     parabola().arg("cost").args(["--repeats", "1", "--threads", "1"]).args(args).output().expect("the program")
@@ -120,8 +120,26 @@ fn the_object_has_the_keys_that_are_compared_and_no_others() {
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(
         keys(&found),
-        ["check", "check_b", "direction", "dtype", "model", "ms", "params", "program", "threads", "version"]
+        [
+            "check",
+            "check_b",
+            "direction",
+            "dtype",
+            "flop",
+            "model",
+            "ms",
+            "params",
+            "peak_bytes",
+            "products",
+            "program",
+            "threads",
+            "version",
+        ]
     );
+    // Operations of 16-24-24-5 with batch 12: 2 · 12 · 1080 a product of the layers, and no adjoint of the data.
+    assert_eq!((&found["flop"]["value"], &found["flop"]["grad"]), (&json!(25_920), &json!(25_920 * 3 - 2 * 12 * 384)));
+    assert_eq!(found["products"]["flop"], found["flop"]["grad"]);
+    assert!(found["flop"]["gen_exact"].as_u64() > found["flop"]["grad"].as_u64());
     assert_eq!(keys(&found["check"]), ["den", "gn", "loss", "num"]);
     assert_eq!(keys(&found["ms"]), ["gen_approx", "gen_exact", "grad", "hvp", "hvp_again", "value"]);
 }
@@ -131,7 +149,9 @@ fn the_table_says_what_its_rows_mean() {
     let text = succeed(&["--model", "mlp-concave", "--dtype", "f64"]);
     for words in [
         "mlp-concave: 1133 parameters, f64, 1 thread, direction sgd\n",
-        "the median of 1,",
+        "the median of 1;",
+        "MFLOP",
+        "the gradient's products alone",
         "gradient, exact num and den",
         "steps by α* = num/den",
         "one more Hv on the recorded operator",

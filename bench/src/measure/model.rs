@@ -94,7 +94,7 @@ impl<T: Real> Model<T> {
 
     pub(super) fn gen_exact(&self, set: &Set<T>) -> (Checked, Gradient<T>) {
         self.along_direction(set, |line| {
-            let (loss, num, curvature) = (line.value(), line.num(), line.curvature());
+            let (loss, curvature, num) = (line.value(), line.curvature(), line.num());
             // The network's output is marked, so the Gauss–Newton part is known.
             let gn = curvature.gauss_newton.unwrap_or(f64::NAN);
             Checked { loss, num, den: curvature.den, gn }

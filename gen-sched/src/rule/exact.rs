@@ -38,12 +38,17 @@ impl<T: Real> Rule<T> for ExactGen {
         if let (Some(alpha), false) = (self.last, self.policy.is_due(step.index)) {
             return stale(alpha);
         }
-        let parabola = Parabola { num: step.line.num(), den: step.line.curvature().den };
+        let den = step.line.curvature().den;
+        let parabola = Parabola { num: step.line.num(), den };
         let choice = self.policy.decide(parabola, self.last);
         if choice.alpha > 0.0 {
             self.last = Some(choice.alpha);
         }
         choice
+    }
+
+    fn asks_curvature(&self, index: u64) -> bool {
+        self.last.is_none() || self.policy.is_due(index)
     }
 
     fn forget(&mut self) {

@@ -52,6 +52,11 @@ pub trait Rule<T: Real>: fmt::Debug + Send {
     /// The rate for this step, and why.
     fn choose(&mut self, step: &mut Step<'_, T>) -> Choice;
 
+    /// Whether the rule asks for the curvature at the step of this number: it is then found first, and num with it.
+    fn asks_curvature(&self, _index: u64) -> bool {
+        false
+    }
+
     /// Called after [`choose`](Rule::choose) where the step was not taken, because something became infinite or NaN at the
     /// rate chosen or probed: a rule that builds on its last rate starts afresh, or it would overflow again and again.
     fn forget(&mut self) {}
