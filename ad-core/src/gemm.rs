@@ -37,6 +37,10 @@ impl<'a, T: Real> Matrix<'a, T> {
         Matrix { rows: self.cols, cols: self.rows, transposed: !self.transposed, ..self }
     }
 
+    pub(crate) fn rows(self) -> usize {
+        self.rows
+    }
+
     /// The numbers, in the order of storage.
     pub(crate) fn data(self) -> &'a [T] {
         self.data

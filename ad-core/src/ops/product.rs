@@ -15,6 +15,7 @@
 use crate::buffer::Buffer;
 use crate::gemm::{Matrix, Onto, lower_into, matmul_into};
 use crate::kernel;
+use crate::parallel;
 use crate::primitive::{Multiple, Visit};
 use crate::real::Real;
 
@@ -236,25 +237,28 @@ impl<'a, T: Real> Product<'a, T> {
         let Sizes { rows, cols, .. } = self.sizes;
         let Multiple { adjoint, value } = multiple;
         let zbar = Matrix::new(zbar, rows, cols, false);
-        let mut square = Buffer::stale(rows * rows);
+        let c = T::from_f64(adjoint);
+        // c XXᵀ, and where X moves ⟨Z̄, ẊẆ⟩ by the rows' inner products: neither needs the other.
+        let mut found = parallel::map([None].into_iter().chain(dx.map(Some)), |dx: Option<Matrix<'_, T>>| match dx {
+            None => (symmetric(self.x, c), 0.0),
+            Some(dx) => {
+                let (square, mut outer) = (symmetric(zbar, c), Buffer::stale(rows * rows));
+                matmul_into(&mut outer, Onto::Nothing, dx, self.x.transpose());
+                let term = 2.0 * kernel::inner(&square, &outer);
+                (outer, term)
+            }
+        });
+        let mut term = if dx.is_some() { found.swap_remove(1).1 } else { 0.0 };
+        let square = found.swap_remove(0).0;
         // What starts the rows of Ż: the tangent of the bias, and −λ times the bias, which is in Z but not in XW.
         let row = (self.dbias.is_some() || value != 0.0).then(|| self.row(-value));
         let start = row.as_deref().map_or(Onto::Nothing, Onto::Row);
-        let mut term = 0.0;
         if let Some(dx) = dx {
-            // ⟨Z̄, ẊẆ⟩ by the rows' inner products, then Ż from ẊW on.
-            let mut outer = Buffer::stale(rows * rows);
-            lower_into(&mut square, zbar, zbar.transpose());
-            mirror(&mut square, rows, T::from_f64(adjoint));
-            matmul_into(&mut outer, Onto::Nothing, dx, self.x.transpose());
-            term += 2.0 * kernel::inner(&square, &outer);
             matmul_into(dz, start, dx, self.w);
             if value != 0.0 {
                 term += 2.0 * value * (kernel::inner(zbar.data(), dz) - rows_by(zbar.data(), row.as_deref()));
             }
         }
-        lower_into(&mut square, self.x, self.x.transpose());
-        mirror(&mut square, rows, T::from_f64(adjoint));
         let onto = if dx.is_some() { Onto::Present } else { start };
         matmul_into(dz, onto, Matrix::new(&square, rows, rows, false), zbar);
         if value != 0.0 {
@@ -263,6 +267,15 @@ impl<'a, T: Real> Product<'a, T> {
         }
         term
     }
+}
+
+/// c a aᵀ.
+fn symmetric<T: Real>(a: Matrix<'_, T>, c: T) -> Buffer<T> {
+    let n = a.rows();
+    let mut square = Buffer::stale(n * n);
+    lower_into(&mut square, a, a.transpose());
+    mirror(&mut square, n, c);
+    square
 }
 
 /// Σ over rows of their inner products with one row.
