@@ -18,7 +18,8 @@ pub struct Cost {
 
 impl Cost {
     /// The cost in gradients, counting the matrix products of a linear layer: a forward pass is 1, a gradient 3, a
-    /// curvature sweep by the direct form 3 more, a Hessian–vector product on a recorded gradient 6 more.
+    /// curvature sweep by the direct form 3 more, a Hessian–vector product on a recorded gradient 6 more. An upper bound:
+    /// [`Point::work`](crate::Point::work) counts what the forms chosen really take.
     pub fn in_gradients(&self) -> f64 {
         (self.values + 3 * self.gradients + 3 * self.curvatures + 6 * self.hvps) as f64 / 3.0
     }
