@@ -8,7 +8,7 @@
 //! Three quantities of each function: its value, its vector–Jacobian product, and its curvature, that is the tangent ẏ with
 //! ȳ·φ″[ẋ, ẋ]; the last two as sweeps over a recording of one operation. 8192 elements are the activations of a layer of
 //! mlp-digits and stay in the inner caches, 262144 do not. Compare a function with `relu`, which computes next to nothing: what
-//! it takes is memory's share. The curvature should take about twice as long as the VJP, not the time of a second function.
+//! it takes is memory's share.
 
 use ad_core::{Ground, Ops, Tensor, Var, transform};
 use criterion::{BenchmarkId, Criterion, Throughput};

@@ -6,9 +6,8 @@
 //! ```
 //!
 //! `record` and `adjoints` together are a gradient, `tangents` and `adjoint_tangents` the Hessian–vector product that may
-//! follow it. `curvature` is den along the gradient, in the form that is cheapest for each product and in each form alone: the
-//! cheapest must not lose to any of them, and is to be compared with `tangents` and `adjoint_tangents` together, which it
-//! spares.
+//! follow it. `curvature` is den along the gradient, in the form that is cheapest for each product and in each form alone; to be
+//! compared with one another, and with `tangents` and `adjoint_tangents` together, which it spares.
 
 use ad_core::ops::{Form, Forms};
 use ad_core::{Along, Hessian, NodeId, Recording, Tensor, transform};
