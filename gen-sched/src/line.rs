@@ -70,7 +70,8 @@ impl<'p, T: Real> Line<'p, T> {
             self.cost.curvatures += 1;
             self.cost.gradients += self.point.gradients_anew();
             let (slope, curvature) = self.point.slope_and_curvature(self.omega, &self.multiples);
-            self.num.set(Some(self.num.get().unwrap_or(slope)));
+            // The sweep's slope is in the precision of the arrays and may overflow where g·ω does not.
+            self.num.set(self.num.get().or(Some(slope).filter(|slope| slope.is_finite())));
             curvature
         })
     }
