@@ -144,12 +144,6 @@ pub trait Array: Arith + Clone + Debug + 'static {
     fn advance<P: Primitive>(_p: &P, _node: &Advance<'_, Self>) -> Option<(Option<Self>, f64)> {
         None
     }
-
-    /// ȳ · φ″[ẋ, ẋ] by a formula of the primitive's own, or `None` where it has none.
-    #[inline]
-    fn contracted<P: Primitive>(_p: &P, _at: &At<'_, Self>, _dx: &[Option<&Self>]) -> Option<f64> {
-        None
-    }
 }
 
 /// Where a primitive is differentiated: its inputs, output and the adjoint of its output, with the output's tangent.
@@ -263,10 +257,6 @@ impl<T: Real> Array for Tensor<T> {
 
     fn advance<P: Primitive>(p: &P, node: &Advance<'_, Self>) -> Option<(Option<Self>, f64)> {
         p.advance_fused(node)
-    }
-
-    fn contracted<P: Primitive>(p: &P, at: &At<'_, Self>, dx: &[Option<&Self>]) -> Option<f64> {
-        p.contracted_fused(at, dx)
     }
 }
 

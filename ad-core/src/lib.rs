@@ -93,7 +93,7 @@ pub use array::{Array, At, Base, Ground};
 pub use dual::Dual;
 pub use operator::HessianOperator;
 pub use ops::{Elementwise, Map, Ops};
-pub use primitive::{Cotangents, Kind, Multiple, Primitive};
+pub use primitive::{Advance, Cotangents, Kind, Multiple, Primitive};
 pub use real::Real;
 pub use recording::{NodeId, Recording};
 pub use shape::Shape;

@@ -112,11 +112,6 @@ pub trait Primitive: Clone + Debug + Send + Sync + 'static {
         general_vjp_tangent(self, at, dx, out)
     }
 
-    /// ȳ·φ″[ẋ, ẋ] on tensors, where a formula gives it without the products of [`Primitive::vjp_curved_fused`].
-    fn contracted_fused<T: Real>(&self, _at: &At<'_, Tensor<T>>, _dx: &[Option<&Tensor<T>>]) -> Option<f64> {
-        None
-    }
-
     /// Adds the tangents of the cotangents of the inputs, vjp(x, ȳ̇) + ∂ₓ[vjp(x, ȳ)]·ẋ, on tensors, in fewer passes over memory.
     fn vjp_tangent_fused<T: Real>(
         &self,
@@ -139,7 +134,8 @@ pub trait Primitive: Clone + Debug + Send + Sync + 'static {
         jvp_one_by_one(self, x, y, directions)
     }
 
-    /// The tangent of the output and ȳ·φ″[ẋ, ẋ] together on tensors, where that saves work; `None` where it does not.
+    /// The tangent of the output and ȳ·φ″[ẋ, ẋ] together on tensors, where a formula gives them without the arrays of
+    /// [`Primitive::vjp_curved_fused`]; `None` where it does not.
     fn advance_fused<T: Real>(&self, _node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {
         None
     }
@@ -320,8 +316,6 @@ pub trait CurvedRules<A: Array>: Rules<A> {
     fn vjp_curved(&self, at: &At<'_, A>, dx: &[Option<&A>], out: &mut Cotangents<'_, A>);
     /// See [`Array::advance`].
     fn advance(&self, node: &Advance<'_, A>) -> Option<(Option<A>, f64)>;
-    /// See [`Array::contracted`].
-    fn contracted(&self, at: &At<'_, A>, dx: &[Option<&A>]) -> Option<f64>;
 }
 
 impl<A: Array, P: Primitive> Rules<A> for P {
@@ -365,10 +359,6 @@ impl<A: Array, P: Primitive> CurvedRules<A> for P {
 
     fn advance(&self, node: &Advance<'_, A>) -> Option<(Option<A>, f64)> {
         A::advance(self, node)
-    }
-
-    fn contracted(&self, at: &At<'_, A>, dx: &[Option<&A>]) -> Option<f64> {
-        A::contracted(self, at, dx)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Deliberately wrong rules, each of which the checker must catch, naming the entry.
 
 use ad_core::check::{self, Mismatch};
-use ad_core::{Array, Cotangents, Kind, Ops, Primitive, Real, Tensor};
+use ad_core::{Advance, Array, Cotangents, Kind, Ops, Primitive, Real, Tensor};
 
 /// What is wrong with a [`Square`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,10 +63,11 @@ impl Primitive for Square {
         if self.0 == Wrong::FusedVjp { out.add(0, || x[0].times(ybar)) } else { self.vjp(x, y, ybar, out) }
     }
 
-    fn contracted_fused<T: Real>(&self, at: &ad_core::At<'_, Tensor<T>>, dx: &[Option<&Tensor<T>>]) -> Option<f64> {
+    fn advance_fused<T: Real>(&self, node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {
         let factor = if self.0 == Wrong::FusedContraction { 4.0 } else { 2.0 };
-        let terms = at.ybar.data().iter().zip(dx[0]?.data());
-        Some(factor * terms.map(|(y, d)| y.to_f64() * d.to_f64() * d.to_f64()).sum::<f64>())
+        let terms = node.ybar?.data().iter().zip(node.dx[0]?.data());
+        let term = factor * terms.map(|(y, d)| y.to_f64() * d.to_f64() * d.to_f64()).sum::<f64>();
+        Some((self.jvp(node.x, node.y, node.dx), term))
     }
 }
 

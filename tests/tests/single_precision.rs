@@ -1,7 +1,8 @@
 //! Every primitive of the registry in single precision: value and rules against double precision.
 
+use ad_core::ops::Forms;
 use ad_core::registry::{Visitor, visit};
-use ad_core::{Array, At, Cotangents, Primitive, Real, Tensor};
+use ad_core::{Advance, Array, At, Cotangents, Primitive, Real, Tensor};
 
 /// Rounding of a few operations on numbers near 1, in `f32`.
 const TOLERANCE: f64 = 1e-6;
@@ -25,6 +26,8 @@ fn parts<T: Real, P: Primitive>(p: &P, inputs: &[Tensor<f64>]) -> Vec<(&'static 
     let flat = |t: &Tensor<T>| t.data().iter().map(|v| v.to_f64()).collect::<Vec<_>>();
     let dy = Tensor::jvp(p, &x, &y, &dx);
     let at = At { x: &x, y: &y, dy: dy.as_ref(), ybar: &ybar };
+    let (multiples, forms) = (vec![None; x.len()], Forms::Cheapest);
+    let node = Advance { x: &x, y: &y, ybar: Some(&ybar), dx: &dx, multiples: &multiples, forms };
     let cotangents = |rule: &dyn Fn(&mut Cotangents<'_, Tensor<T>>)| {
         let mut slots = vec![None; x.len()];
         let index: Vec<u32> = (0..x.len() as u32).collect();
@@ -36,7 +39,7 @@ fn parts<T: Real, P: Primitive>(p: &P, inputs: &[Tensor<f64>]) -> Vec<(&'static 
         ("JVP", dy.as_ref().map(flat).unwrap_or_default()),
         ("VJP", cotangents(&|out| Tensor::vjp(p, &x, &y, &ybar, out))),
         ("curved VJP", cotangents(&|out| Tensor::vjp_curved(p, &at, &dx, out))),
-        ("contraction", Tensor::contracted(p, &at, &dx).into_iter().collect()),
+        ("contraction", Tensor::advance(p, &node).map(|(_, term)| term).into_iter().collect()),
     ]
 }
 

@@ -8,8 +8,8 @@ use super::{Check, direction, filled, flat, inner};
 use crate::array::{Array, At};
 use crate::dual::Dual;
 use crate::operator::HessianOperator;
-use crate::ops::Ops;
-use crate::primitive::{Cotangents, Primitive, general_vjp_tangent};
+use crate::ops::{Forms, Ops};
+use crate::primitive::{Advance, Cotangents, Primitive, general_vjp_tangent};
 use crate::tape::Var;
 use crate::tensor::Tensor;
 use crate::transform::grad;
@@ -204,13 +204,12 @@ fn fused_rules<P: Primitive>(p: &P, inputs: &[T], compare: &mut Comparison<'_>) 
     let curved = collected(inputs, |out| general_vjp_tangent(p, &at, &dx, out));
     let fused = collected(inputs, |out| p.vjp_curved_fused(&at, &dx, out));
     compare.agree("the fused curved VJP", &fused, "the derivative of the VJP", &curved)?;
-    match p.contracted_fused(&at, &dx) {
-        None => Ok(()),
-        Some(found) => {
-            let expected = inner(&curved, &flat(&moving));
-            compare.agree("the fused contraction", &[found], "the derivative of the VJP, contracted", &[expected])
-        }
-    }
+    let (multiples, forms) = (vec![None; x.len()], Forms::Cheapest);
+    let node = Advance { x: &x, y: &y, ybar: Some(&ybar), dx: &dx, multiples: &multiples, forms };
+    let Some((tangent, term)) = p.advance_fused(&node) else { return Ok(()) };
+    compare.agree("the fused tangent", &elements(&tangent), "the JVP", &elements(&dy))?;
+    let expected = inner(&curved, &flat(&moving));
+    compare.agree("the fused contraction", &[term], "the derivative of the VJP, contracted", &[expected])
 }
 
 /// What a VJP adds to the cotangents of all inputs, zeros written out.

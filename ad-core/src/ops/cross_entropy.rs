@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::array::{Array, At};
+use crate::array::Array;
 use crate::buffer::Buffer;
 use crate::kernel;
 use crate::ops::softmax::variance;
@@ -153,7 +153,8 @@ impl CrossEntropy {
         let rows = z.data().chunks_exact(classes).zip(powers.chunks_exact(classes)).zip(self.rows());
         for (index, ((logits, powers), label)) in rows.enumerate() {
             if let Some(label) = label {
-                f(Row { index, logits, powers, label, sum: powers.iter().map(|e| e.to_f64()).sum() });
+                let sum = powers.iter().map(|e| e.to_f64()).sum();
+                f(Row { index, logits, top: largest(logits), powers, label, sum });
             }
         }
     }
@@ -177,17 +178,22 @@ impl CrossEntropy {
 struct Row<'a, T> {
     index: usize,
     logits: &'a [T],
-    /// e^(z − maximum).
+    top: T,
+    /// e^(z − top), top being the largest of the row.
     powers: &'a [T],
     label: usize,
-    /// Σ e^(z − maximum).
+    /// Σ e^(z − top).
     sum: f64,
+}
+
+fn largest<T: Real>(row: &[T]) -> T {
+    row.iter().copied().fold(row[0], |a, b| if b > a { b } else { a })
 }
 
 /// e^(z − maximum of its row), for rows of this many classes.
 fn exponentials<T: Real>(out: &mut [T], z: &[T], classes: usize) {
     for (out, row) in out.chunks_exact_mut(classes).zip(z.chunks_exact(classes)) {
-        let top = row.iter().copied().fold(row[0], |a, b| if b > a { b } else { a });
+        let top = largest(row);
         out.iter_mut().zip(row).for_each(|(o, &z)| *o = z - top);
     }
     kernel::in_place(out, |v| v.exp());
@@ -206,8 +212,7 @@ impl Primitive for CrossEntropy {
         let mut f = 0.0;
         self.each_row(x[0], |row| {
             let log_sum = f64::ln(row.sum);
-            let top = row.logits.iter().copied().fold(row.logits[0], |a, b| if b > a { b } else { a });
-            let minus_log_p = |c: usize| log_sum - (row.logits[c] - top).to_f64();
+            let minus_log_p = |c: usize| log_sum - (row.logits[c] - row.top).to_f64();
             if self.0.smoothing == 0.0 {
                 f += self.weight(row.label) * minus_log_p(row.label);
             } else {
@@ -252,12 +257,6 @@ impl Primitive for CrossEntropy {
 
     fn jvp_fused<T: Real>(&self, x: &[&Tensor<T>], y: &Tensor<T>, dx: &[Option<&Tensor<T>>]) -> Option<Tensor<T>> {
         self.advance_fused(&Advance { x, y, ybar: None, dx, multiples: &[None], forms: Forms::Cheapest })?.0
-    }
-
-    fn contracted_fused<T: Real>(&self, at: &At<'_, Tensor<T>>, dx: &[Option<&Tensor<T>>]) -> Option<f64> {
-        let forms = Forms::Cheapest;
-        let node = Advance { x: at.x, y: at.y, ybar: Some(at.ybar), dx, multiples: &[None], forms };
-        Some(self.advance_fused(&node).map_or(0.0, |(_, term)| term))
     }
 
     fn advance_fused<T: Real>(&self, node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {

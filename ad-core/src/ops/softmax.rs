@@ -1,10 +1,10 @@
 //! Softmax and its logarithm, and log-sum-exp, along one axis. The largest element is subtracted first, so that nothing
 //! overflows; sums are in double precision.
 
-use crate::array::{Array, At};
+use crate::array::Array;
 use crate::ops::reduce::Lanes;
 use crate::ops::{Ops, recorded_as};
-use crate::primitive::{Cotangents, Kind, Primitive};
+use crate::primitive::{Advance, Cotangents, Kind, Primitive};
 use crate::real::Real;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
@@ -138,19 +138,19 @@ impl Primitive for LogSumExp {
     }
 
     /// Σ over lanes of ȳ (Σ p ẋ² − (Σ p ẋ)²): the variance of ẋ under p, weighted by ȳ.
-    fn contracted_fused<T: Real>(&self, at: &At<'_, Tensor<T>>, dx: &[Option<&Tensor<T>>]) -> Option<f64> {
-        let Some(dx) = dx[0] else { return Some(0.0) };
-        let lanes = Lanes::of(at.x[0].shape(), self.axis);
+    fn advance_fused<T: Real>(&self, node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {
+        let (x, dx, ybar) = (node.x[0], node.dx[0]?, node.ybar?);
+        let lanes = Lanes::of(x.shape(), self.axis);
         let mut sum = 0.0;
         for (lane, start) in lanes.starts().enumerate() {
-            let y = at.y.data()[lane];
+            let y = node.y.data()[lane];
             let pairs = (0..lanes.n).map(|i| {
                 let at_i = lanes.at(start, i);
-                ((at.x[0].data()[at_i] - y).exp().to_f64(), dx.data()[at_i].to_f64())
+                ((x.data()[at_i] - y).exp().to_f64(), dx.data()[at_i].to_f64())
             });
-            sum += at.ybar.data()[lane].to_f64() * variance(pairs);
+            sum += ybar.data()[lane].to_f64() * variance(pairs);
         }
-        Some(sum)
+        Some((self.jvp(node.x, node.y, node.dx), sum))
     }
 
     recorded_as!(LogSumExp);

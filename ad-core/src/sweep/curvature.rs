@@ -194,7 +194,7 @@ fn advance<A: Ground>(rules: &dyn CurvedRules<A>, node: &Advance<'_, A>) -> (Opt
     (dy, term)
 }
 
-/// ȳ·φ″[ẋ, ẋ] of one node: by its kind, by its own formula, or as ⟨∂ₓ[vjp(x, ȳ)]·ẋ, ẋ⟩.
+/// ȳ·φ″[ẋ, ẋ] of one node that has no formula of its own: by its kind, or as ⟨∂ₓ[vjp(x, ȳ)]·ẋ, ẋ⟩.
 fn contracted<A: Ground>(rules: &dyn CurvedRules<A>, at: &At<'_, A>, dx: &[Option<&A>]) -> f64 {
     match rules.kind() {
         Kind::Constant | Kind::Linear | Kind::PiecewiseLinear => 0.0,
@@ -202,7 +202,7 @@ fn contracted<A: Ground>(rules: &dyn CurvedRules<A>, at: &At<'_, A>, dx: &[Optio
             (Some(a), Some(b)) => 2.0 * rules.apply(&[a, b]).inner(at.ybar),
             _ => 0.0,
         },
-        Kind::General => rules.contracted(at, dx).unwrap_or_else(|| by_vjp(rules, at, dx)),
+        Kind::General => by_vjp(rules, at, dx),
     }
 }
 

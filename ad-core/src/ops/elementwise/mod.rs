@@ -112,12 +112,7 @@ impl<F: Elementwise> Primitive for Map<F> {
         out.add(0, || kernel::curved(&self.0, at, dx));
     }
 
-    /// Σ ȳ f″(x) ẋ².
-    fn contracted_fused<T: Real>(&self, at: &At<'_, Tensor<T>>, dx: &[Option<&Tensor<T>>]) -> Option<f64> {
-        let (Some(dx), false) = (dx[0], Self::FLAT) else { return Some(0.0) };
-        Some(kernel::contracted(&self.0, at, dx).1)
-    }
-
+    /// f′(x) ẋ and Σ ȳ f″(x) ẋ².
     fn advance_fused<T: Real>(&self, node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {
         let (Some(dx), Some(ybar), false) = (node.dx[0], node.ybar, Self::FLAT) else { return None };
         let at = At { x: node.x, y: node.y, dy: None, ybar };
