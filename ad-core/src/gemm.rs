@@ -37,6 +37,7 @@ impl<'a, T: Real> Matrix<'a, T> {
         Matrix { rows: self.cols, cols: self.rows, transposed: !self.transposed, ..self }
     }
 
+    /// Number of rows.
     pub(crate) fn rows(self) -> usize {
         self.rows
     }

@@ -158,16 +158,10 @@ impl Primitive for Linear {
         matmul_into(&mut products, Onto::Nothing, all.left(&together), sizes.weight(x[1]).transpose());
         let mut products = products.chunks_exact(y.len().max(1));
         let mut one = |dx: &Tangent<'_, Tensor<T>>| {
+            let by_input = dx[0].and_then(|_| Some(Tensor::from_pieces(y.shape(), [products.next()?].into_iter())));
             let rest: Tangent<'_, Tensor<T>> = [None].into_iter().chain(dx[1..].iter().copied()).collect();
-            if dx[0].is_none() {
-                return if rest.iter().all(Option::is_none) { None } else { self.jvp_fused(x, y, &rest) };
-            }
-            let dz = Tensor::from_pieces(y.shape(), products.next().into_iter());
-            let others = if rest.iter().all(Option::is_none) { None } else { self.jvp_fused(x, y, &rest) };
-            Some(match others {
-                Some(others) => dz.accumulated(others),
-                None => dz,
-            })
+            let by_others = if rest.iter().any(Option::is_some) { self.jvp_fused(x, y, &rest) } else { None };
+            sum(by_input, by_others)
         };
         directions.iter().map(&mut one).collect()
     }

@@ -169,14 +169,9 @@ impl<'a, T: Real> Product<'a, T> {
         Motion { moving: [self.dx.is_some(), self.dw.is_some()], curved: self.zbar.is_some(), multiple: self.multiple }
     }
 
-    /// What Ż starts from: the tangent of the bias.
-    fn start(&self) -> Onto<'a, T> {
-        self.dbias.map_or(Onto::Nothing, Onto::Row)
-    }
-
     /// Ż into `dz`.
     pub(crate) fn tangent(&self, dz: &mut [T]) {
-        let mut onto = self.start();
+        let mut onto = self.dbias.map_or(Onto::Nothing, Onto::Row);
         if let Some(dx) = self.dx {
             matmul_into(dz, onto, dx, self.w);
             onto = Onto::Present;
@@ -191,12 +186,7 @@ impl<'a, T: Real> Product<'a, T> {
         match (self.sizes.form(forms, self.motion()), self.dx, self.dw, self.zbar, self.multiple) {
             (Form::TwoProduct, Some(dx), Some(dw), Some(zbar), _) => self.two_product(dx, dw, zbar, dz),
             (Form::Factored, dx, Some(_), Some(zbar), Some(multiple)) => self.factored(dx, zbar, multiple, dz),
-            (_, Some(dx), Some(dw), Some(zbar), _) => {
-                self.tangent(dz);
-                let mut c = Buffer::stale(dz.len());
-                matmul_into(&mut c, Onto::Nothing, dx, dw);
-                2.0 * kernel::inner(&c, zbar)
-            }
+            (_, Some(dx), Some(dw), Some(zbar), _) => self.direct(dx, dw, zbar, dz),
             _ => {
                 self.tangent(dz);
                 0.0
@@ -204,15 +194,19 @@ impl<'a, T: Real> Product<'a, T> {
         }
     }
 
+    fn direct(&self, dx: Matrix<'_, T>, dw: Matrix<'_, T>, zbar: &[T], dz: &mut [T]) -> f64 {
+        self.tangent(dz);
+        let mut c = Buffer::stale(dz.len());
+        matmul_into(&mut c, Onto::Nothing, dx, dw);
+        2.0 * kernel::inner(&c, zbar)
+    }
+
     fn two_product(&self, dx: Matrix<'_, T>, dw: Matrix<'_, T>, zbar: &[T], dz: &mut [T]) -> f64 {
         let norm = |m: Matrix<'_, T>| kernel::inner(m.data(), m.data()).sqrt();
         let s = (norm(self.x) * norm(self.w) / (norm(dx) * norm(dw))).sqrt();
         if !(s.is_finite() && s > 0.0) {
             // A factor or its tangent vanishes or overflows: no scale makes the sums balanced.
-            self.tangent(dz);
-            let mut c = Buffer::stale(dz.len());
-            matmul_into(&mut c, Onto::Nothing, dx, dw);
-            return 2.0 * kernel::inner(&c, zbar);
+            return self.direct(dx, dw, zbar, dz);
         }
         // A power of two scales without rounding.
         let s = s.log2().round().exp2();
