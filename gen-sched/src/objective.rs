@@ -26,7 +26,7 @@ pub trait Objective<T: Real> {
     }
 
     /// The objective as a weighted sum of others, where it is to be evaluated so; as a whole unless overridden.
-    fn parts(&self, _theta: &Params<Tensor<T>>) -> Parts<'_, T> {
+    fn parts(&self) -> Parts<'_, T> {
         Parts::Whole
     }
 }

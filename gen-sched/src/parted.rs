@@ -94,12 +94,6 @@ impl<'a, T: Real> Parted<'a, T> {
         }
         Parted { whole: Supervised { net, loss, batch }, parts, in_turn: matches!(parting, Parting::MicroBatches(_)) }
     }
-
-    fn terms(&self) -> Vec<Part<'_, T>> {
-        let Supervised { net, loss, .. } = self.whole;
-        let part = |(weight, batch)| Part { weight, objective: Supervised { net, loss, batch } };
-        self.parts.iter().map(|(weight, batch)| part((*weight, batch))).collect()
-    }
 }
 
 impl<T: Real> Objective<T> for Parted<'_, T> {
@@ -109,18 +103,20 @@ impl<T: Real> Objective<T> for Parted<'_, T> {
 
     fn value(&self, theta: &Params<Tensor<T>>) -> f64 {
         let of = |part: &Part<'_, T>| part.weight * part.objective.value(theta);
-        match self.parts(theta) {
+        match self.parts() {
             Parts::Whole => self.whole.value(theta),
             Parts::Shards(parts) => parallel::map(&parts, of).into_iter().sum(),
             Parts::MicroBatches(parts) => parts.iter().map(of).sum(),
         }
     }
 
-    fn parts(&self, _theta: &Params<Tensor<T>>) -> Parts<'_, T> {
-        match (self.terms(), self.in_turn) {
-            (parts, _) if parts.is_empty() => Parts::Whole,
-            (parts, true) => Parts::MicroBatches(parts),
-            (parts, false) => Parts::Shards(parts),
+    fn parts(&self) -> Parts<'_, T> {
+        if self.parts.is_empty() {
+            return Parts::Whole;
         }
+        let Supervised { net, loss, .. } = self.whole;
+        let supervised = self.parts.iter().map(|(weight, batch)| (*weight, Supervised { net, loss, batch }));
+        let parts = supervised.map(|(weight, objective)| Part { weight, objective }).collect();
+        if self.in_turn { Parts::MicroBatches(parts) } else { Parts::Shards(parts) }
     }
 }

@@ -57,34 +57,23 @@ impl<'a, T: Real> Point<'a, T> {
     /// If the objective is not a scalar.
     #[track_caller]
     pub fn new(objective: &'a dyn Objective<T>, theta: &'a Params<Tensor<T>>) -> Self {
-        match objective.parts(theta) {
+        let (value, gradient, recorded) = match objective.parts() {
             Parts::Whole => {
                 let operator = HessianOperator::new(|p| objective.record(p), theta);
-                let (value, gradient) = (value_of(&operator), operator.gradient());
-                Point { objective, theta, value, gradient, recorded: Recorded::Whole(Box::new(operator)) }
+                (value_of(&operator), operator.gradient(), Recorded::Whole(Box::new(operator)))
             }
             Parts::Shards(parts) => {
-                let operators: Vec<_> = parallel::map(parts, |part| (part.weight, record(&part, theta)));
-                let value = operators.iter().map(|(weight, operator)| weight * value_of(operator)).sum();
-                let mut gradients = operators.iter().map(|(weight, operator)| (*weight, operator.gradient()));
-                let first = gradients.next().expect("at least one part");
-                let gradient = gradients.fold(scaled(first), |sum, (weight, g)| added(sum, weight, &g));
-                Point { objective, theta, value, gradient, recorded: Recorded::Shards(operators) }
+                let operators = parallel::map(parts, |part| (part.weight, record(&part, theta)));
+                let (value, gradient) =
+                    total(operators.iter().map(|(weight, operator)| first_order(*weight, operator)));
+                (value, gradient, Recorded::Shards(operators))
             }
             Parts::MicroBatches(parts) => {
-                let mut found: Option<(f64, Params<Tensor<T>>)> = None;
-                for part in &parts {
-                    let operator = record(part, theta);
-                    let (value, gradient) = (part.weight * value_of(&operator), operator.gradient());
-                    found = Some(match found {
-                        None => (value, scaled((part.weight, gradient))),
-                        Some((sum, total)) => (sum + value, added(total, part.weight, &gradient)),
-                    });
-                }
-                let (value, gradient) = found.expect("at least one part");
-                Point { objective, theta, value, gradient, recorded: Recorded::Nothing(parts) }
+                let (value, gradient) = total(parts.iter().map(|part| first_order(part.weight, &record(part, theta))));
+                (value, gradient, Recorded::Nothing(parts))
             }
-        }
+        };
+        Point { objective, theta, value, gradient, recorded }
     }
 
     /// The parameters θ.
@@ -211,6 +200,21 @@ fn record<'a, T: Real>(part: &Part<'_, T>, theta: &'a Params<Tensor<T>>) -> Oper
 
 fn value_of<T: Real>(operator: &Operator<'_, T>) -> f64 {
     operator.value().item().to_f64()
+}
+
+/// One part's weight, value and gradient.
+type FirstOrder<T> = (f64, f64, Params<Tensor<T>>);
+
+fn first_order<T: Real>(weight: f64, operator: &Operator<'_, T>) -> FirstOrder<T> {
+    (weight, value_of(operator), operator.gradient())
+}
+
+/// Value and gradient of the whole, Σ wᵢ fᵢ and Σ wᵢ gᵢ, in the order of the parts.
+fn total<T: Real>(mut parts: impl Iterator<Item = FirstOrder<T>>) -> (f64, Params<Tensor<T>>) {
+    let (weight, value, gradient) = parts.next().expect("at least one part");
+    parts.fold((weight * value, scaled((weight, gradient))), |(sum, total), (weight, value, gradient)| {
+        (sum + weight * value, added(total, weight, &gradient))
+    })
 }
 
 /// w·g.
