@@ -232,3 +232,61 @@ impl<T: Real> Kernel for Columns<'_, T> {
 pub(crate) fn column_sums<T: Real>(out: &mut [T], data: &[T]) {
     run(&Columns { data, width: out.len() }, out);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(n: usize, step: f64) -> Vec<f32> {
+        (0..n).map(|i| (i as f64 * step).sin() as f32).collect()
+    }
+
+    /// Lengths below, at and beyond groups of lanes, chunks, and the length from which threads share the work.
+    const LENGTHS: [usize; 7] = [0, 1, 31, 32, 1000, CHUNK + 5, 3 * PARALLEL_FROM + 7];
+
+    #[test]
+    fn inner_products_are_those_of_one_loop() {
+        for n in LENGTHS {
+            let (a, b) = (numbers(n, 0.7), numbers(n, 1.3));
+            let want: f64 = a.iter().zip(&b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+            approx::assert_relative_eq!(inner(&a, &b), want, max_relative = 1e-10, epsilon = 1e-10);
+        }
+    }
+
+    #[test]
+    fn every_element_is_written_from_its_own() {
+        for n in LENGTHS {
+            let (a, b) = (numbers(n, 0.7), numbers(n, 1.3));
+            let mut out = vec![f32::NAN; n];
+            pairs(&mut out, &a, &b, |a, b| a - b);
+            assert!(out.iter().zip(a.iter().zip(&b)).all(|(o, (a, b))| *o == a - b), "{n} pairs");
+            onto(&mut out, &b, |o, b| o * b);
+            assert!(out.iter().zip(a.iter().zip(&b)).all(|(o, (a, b))| *o == (a - b) * b), "{n} onto");
+            each(&mut out, &a, |a| a + 1.0);
+            assert!(out.iter().zip(&a).all(|(o, a)| *o == a + 1.0), "{n} each");
+        }
+    }
+
+    #[test]
+    fn columns_are_summed_at_any_width() {
+        for (rows, width) in [(3, 1), (4, 31), (5, 32), (2, 33), (7, 100), (3, CHUNK + 33)] {
+            let data = numbers(rows * width, 0.9);
+            let mut sums = vec![0.0; width];
+            column_sums(&mut sums, &data);
+            for (j, sum) in sums.iter().enumerate() {
+                let want: f64 = (0..rows).map(|i| f64::from(data[i * width + j])).sum();
+                assert_eq!(*sum, want as f32, "{rows}×{width}, column {j}");
+            }
+        }
+    }
+
+    #[test]
+    fn sums_do_not_depend_on_the_number_of_threads() {
+        let (a, b) = (numbers(5 * PARALLEL_FROM + 3, 0.7), numbers(5 * PARALLEL_FROM + 3, 1.3));
+        let sum = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+            pool.install(|| inner(&a, &b).to_bits())
+        };
+        assert!([2, 3, 4].iter().all(|threads| sum(*threads) == sum(1)));
+    }
+}

@@ -12,7 +12,7 @@
 //! # How data flows
 //!
 //! ```text
-//!   Net + Loss + Batch ──▶ Supervised (an Objective)
+//!   Net + Loss + Batch ──▶ Supervised, or Parted: shards, micro-batches (an Objective)
 //!                              │ record at θ, one gradient
 //!                              ▼
 //!   Direction ── ω ──▶ Point ──▶ Line: value, slope, curvature, at(α), hvp    on demand, once, counted (Cost)
