@@ -104,7 +104,12 @@ pub(crate) fn matmul_into<T: Real>(c: &mut [T], onto: Onto<'_, T>, a: Matrix<'_,
         return;
     }
     let run = if turned([n, k, m], b.transposed) { block_turned } else { block };
-    let (a, b, c) = (a.view(), b.view(), MatMut::from_row_major_slice_mut(c, n, m));
+    let spaced = in_step(a).then(|| spaced(a));
+    let left = match &spaced {
+        Some(data) => MatRef::from_row_major_slice_with_stride(data, k, n, n + GAP).transpose(),
+        None => a.view(),
+    };
+    let (a, b, c) = (left, b.view(), MatMut::from_row_major_slice_mut(c, n, m));
     let [down, across] = cuts(n, k, m);
     if down * across == 1 {
         return run(c, onto, a, b);
@@ -123,6 +128,27 @@ pub(crate) fn matmul_into<T: Real>(c: &mut [T], onto: Onto<'_, T>, a: Matrix<'_,
         }
     }
     parallel::for_each(blocks, |(c, onto, a, b)| run(c, onto, a, b));
+}
+
+/// Numbers left free after each row of a copy.
+const GAP: usize = 16;
+
+/// Whether the first operand is copied with gaps: `faer` reads a transposed one down its columns, and where these are a power of two
+/// apart (or a large part of one) their numbers displace each other from the nearest cache. Measured by the bench `products`: the weight
+/// adjoint of 32×1024×1024 became 1.26 times as fast on a thread, that of 128×784×512 1.14 times.
+fn in_step<T>(a: Matrix<'_, T>) -> bool {
+    a.transposed && a.rows >= 256 && a.rows.is_multiple_of(64)
+}
+
+/// A copy of a transposed operand, in the order of storage, with a gap after each row.
+fn spaced<T: Real>(a: Matrix<'_, T>) -> Buffer<T> {
+    let mut copy = Buffer::stale(a.cols * (a.rows + GAP));
+    for (to, from) in copy.chunks_exact_mut(a.rows + GAP).zip(a.data.chunks_exact(a.rows)) {
+        let (row, gap) = to.split_at_mut(a.rows);
+        row.copy_from_slice(from);
+        gap.fill(T::default());
+    }
+    copy
 }
 
 /// Two parts of a matrix.
@@ -260,8 +286,9 @@ mod tests {
         (0..n).map(|i| (i as f64 * step).sin()).collect()
     }
 
-    /// Products that are cut and that are not, and that are turned.
-    const SIZES: [[usize; 3]; 5] = [[5, 7, 3], [130, 140, 300], [70, 64, 70], [64, 100, 10], [32, 300, 290]];
+    /// Products that are cut and that are not, that are turned, and whose first operand is copied with gaps.
+    const SIZES: [[usize; 3]; 6] =
+        [[5, 7, 3], [130, 140, 300], [70, 64, 70], [64, 100, 10], [32, 300, 290], [320, 20, 90]];
 
     #[test]
     fn every_layout_agrees_with_three_loops() {

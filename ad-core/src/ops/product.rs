@@ -4,7 +4,7 @@
 //! | form | products of the size of Z = XW | needs |
 //! |---|---|---|
 //! | direct: Ż = ẊW + XẆ, C = ẊẆ | 3 | |
-//! | two-product: Ż = [(X + sẊ)(W + sẆ) − Z]/s − sC | 2 | Z without its bias |
+//! | two-product: Ż = [(X + sẊ)(W + sẆ) − Z]/s − sC | 2 | with a bias, b + sḃ for the first product as Z has b |
 //! | factored: with Ẇ = cXᵀZ̄ + λW, XẆ = c(XXᵀ)Z̄ + λZ and ⟨Z̄, ẊẆ⟩ = c⟨Z̄Z̄ᵀ, ẊXᵀ⟩ + λ⟨Z̄, ẊW⟩ | 1, and small ones | Ẇ a multiple of W̄ |
 //!
 //! The two-product form is the algebra of the three-multiplication complex product. With s = √(‖X‖‖W‖ / (‖Ẋ‖‖Ẇ‖)) both
@@ -202,23 +202,19 @@ impl<'a, T: Real> Product<'a, T> {
     }
 
     fn two_product(&self, dx: Matrix<'_, T>, dw: Matrix<'_, T>, zbar: &[T], dz: &mut [T]) -> f64 {
-        let norm = |m: Matrix<'_, T>| kernel::inner(m.data(), m.data()).sqrt();
-        let s = (norm(self.x) * norm(self.w) / (norm(dx) * norm(dw))).sqrt();
-        if !(s.is_finite() && s > 0.0) {
-            // A factor or its tangent vanishes or overflows: no scale makes the sums balanced.
+        let Some(s) = balance([self.x.data(), self.w.data()], [dx.data(), dw.data()]) else {
             return self.direct(dx, dw, zbar, dz);
-        }
-        // A power of two scales without rounding.
-        let s = s.log2().round().exp2();
+        };
         let (mut c, mut x, mut w) =
             (Buffer::stale(dz.len()), Buffer::stale(dx.data().len()), Buffer::stale(dw.data().len()));
         let scale = T::from_f64(s);
         kernel::pairs(&mut x, self.x.data(), dx.data(), |x, d| x + scale * d);
         kernel::pairs(&mut w, self.w.data(), dw.data(), |w, d| w + scale * d);
         matmul_into(&mut c, Onto::Nothing, dx, dw);
-        matmul_into(dz, Onto::Nothing, self.x.over(&x), self.w.over(&w));
-        let (row, width) = (self.row(1.0 / s), self.sizes.cols);
-        2.0 * kernel::run(&Combined { z: self.z, c: &c, zbar, row: &row, width, s: scale }, dz)
+        let bias = far_bias(self.bias, self.dbias, scale);
+        let start = bias.as_deref().map_or(Onto::Nothing, Onto::Row);
+        matmul_into(dz, start, self.x.over(&x), self.w.over(&w));
+        2.0 * kernel::run(&Combined { z: self.z, c: &c, zbar, s: scale }, dz)
     }
 
     /// The row that is added to every row of Ż: its tangent, and what takes the bias out of Z times −c.
@@ -278,25 +274,56 @@ fn rows_by<T: Real>(rows: &[T], row: Option<&[T]>) -> f64 {
     rows.chunks_exact(row.len().max(1)).map(|z| kernel::inner(z, row)).sum()
 }
 
-/// Copies the lower triangle of a square matrix to the upper one, everything times `c`.
+/// Rows and columns of a tile that is turned at once: two of them stay in the nearest cache.
+const TILE: usize = 16;
+
+/// Copies the lower triangle of a square matrix to the upper one, everything times `c`, tile by tile: column by column, every number
+/// would come from another line of memory.
 fn mirror<T: Real>(square: &mut [T], n: usize, c: T) {
-    for i in 0..n {
-        for j in 0..=i {
-            let v = square[i * n + j] * c;
-            square[i * n + j] = v;
-            square[j * n + i] = v;
+    let mut tile = [T::default(); TILE * TILE];
+    for top in (0..n).step_by(TILE) {
+        let height = TILE.min(n - top);
+        for left in (0..=top).step_by(TILE) {
+            let width = TILE.min(n - left);
+            for i in 0..height {
+                let row = &mut square[(top + i) * n + left..][..width];
+                row.iter_mut().for_each(|v| *v = *v * c);
+                tile[i * TILE..][..width].copy_from_slice(row);
+            }
+            for j in 0..width {
+                // Of a tile on the diagonal only what is above it is written.
+                let from = if left == top { j + 1 } else { 0 };
+                let row = &mut square[(left + j) * n + top..][from..height];
+                row.iter_mut().zip(from..).for_each(|(v, i)| *v = tile[i * TILE + j]);
+            }
         }
     }
 }
 
-/// Replaces P = (X + sẊ)(W + sẆ) by Ż = (P − Z)/s − sC + row, and sums Z̄ C.
-struct Combined<'a, T> {
-    z: &'a [T],
-    c: &'a [T],
-    zbar: &'a [T],
-    row: &'a [T],
-    width: usize,
-    s: T,
+/// The s for which X + sẊ and W + sẆ are sums of terms of one size, a power of two so that it scales without rounding. `None`
+/// where a factor or its tangent vanishes or overflows: no scale balances the sums then.
+pub(crate) fn balance<T: Real>(at: [&[T]; 2], tangents: [&[T]; 2]) -> Option<f64> {
+    let norm = |m: &[T]| kernel::inner(m, m).sqrt();
+    let s = (norm(at[0]) * norm(at[1]) / (norm(tangents[0]) * norm(tangents[1]))).sqrt();
+    (s.is_finite() && s > 0.0).then(|| s.log2().round().exp2())
+}
+
+/// b + sḃ, the bias of (X + sẊ)(W + sẆ); `None` where there is neither.
+pub(crate) fn far_bias<T: Real>(bias: Option<&[T]>, dbias: Option<&[T]>, s: T) -> Option<Vec<T>> {
+    match (bias, dbias) {
+        (None, None) => None,
+        (Some(b), None) => Some(b.to_vec()),
+        (None, Some(d)) => Some(d.iter().map(|d| s * *d).collect()),
+        (Some(b), Some(d)) => Some(b.iter().zip(d).map(|(b, d)| *b + s * *d).collect()),
+    }
+}
+
+/// Replaces P = (X + sẊ)(W + sẆ), its bias included, by Ż = (P − Z)/s − sC, and sums Z̄ C.
+pub(crate) struct Combined<'a, T> {
+    pub(crate) z: &'a [T],
+    pub(crate) c: &'a [T],
+    pub(crate) zbar: &'a [T],
+    pub(crate) s: T,
 }
 
 impl<T: Real> kernel::Kernel for Combined<'_, T> {
@@ -309,12 +336,6 @@ impl<T: Real> kernel::Kernel for Combined<'_, T> {
         let (z, c, zbar) = (&self.z[part.clone()], &self.c[part.clone()], &self.zbar[part]);
         for ((out, z), c) in out.iter_mut().zip(z).zip(c) {
             *out = (*out - *z) * inverse - self.s * *c;
-        }
-        let (mut at, mut rest) = (from % self.width, out);
-        while !rest.is_empty() {
-            let (now, later) = rest.split_at_mut(rest.len().min(self.width - at));
-            now.iter_mut().zip(&self.row[at..]).for_each(|(o, r)| *o = *o + *r);
-            (at, rest) = (0, later);
         }
         kernel::inner_here(c, zbar)
     }
