@@ -63,6 +63,44 @@ pub(crate) fn tensor<T: Real>(shape: &[usize], kernel: &impl Kernel<Item = T>) -
     (elements, sum)
 }
 
+/// A piece of an array, as `pulp` dispatches it.
+struct Piece<'a, T, F>(&'a F, usize, &'a mut [T]);
+
+impl<T, F: Fn(usize, &mut [T]) -> f64> WithSimd for Piece<'_, T, F> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) -> f64 {
+        (self.0)(self.1, self.2)
+    }
+}
+
+/// Calls `f` with the number of each piece of `size` numbers of `out` and the piece, to be written; returns the sum of what it
+/// returns, in an order that depends on the sizes alone. `weight` is about how many times the work of an addition one number is.
+///
+/// # Panics
+/// If `out` is not empty and not a whole number of pieces.
+#[track_caller]
+pub(crate) fn pieces<T: Real>(
+    out: &mut [T],
+    size: usize,
+    weight: usize,
+    f: impl Fn(usize, &mut [T]) -> f64 + Sync,
+) -> f64 {
+    if out.is_empty() {
+        return 0.0;
+    }
+    assert!(size > 0 && out.len().is_multiple_of(size), "{} numbers in pieces of {size}", out.len());
+    let (arch, large) = (Arch::new(), out.len() * weight >= PARALLEL_FROM);
+    let group = (out.len() / size).div_ceil(TASKS);
+    let task = |(i, out): (usize, &mut [T])| -> f64 {
+        let pieces = out.chunks_exact_mut(size).enumerate();
+        pieces.map(|(j, out)| arch.dispatch(Piece(&f, i * group + j, out))).sum()
+    };
+    let tasks = out.chunks_mut(group * size).enumerate();
+    if large { parallel::map(tasks, task).into_iter().sum() } else { tasks.map(task).sum() }
+}
+
 /// f of each number.
 struct Each<'a, T, F>(&'a [T], F);
 

@@ -115,6 +115,14 @@ fn one<P>(p: P, shape: &[usize]) -> Vec<Sample<P>> {
     vec![(p, vec![wave(shape, 0.0)])]
 }
 
+/// Windows side by side, and overlapping ones that hang over the edge.
+fn poolings() -> [Pooling; 2] {
+    [
+        Pooling::square(2),
+        Pooling { kernel: [3, 2], window: Window { stride: [1, 3], padding: [1, 1], dilation: [1, 1] } },
+    ]
+}
+
 fn axes(axes: &[isize], rank: usize) -> Axes {
     Axes::new(axes, rank)
 }
@@ -175,6 +183,61 @@ primitives! {
         (Linear, vec![wave(&[2, 2, 3], 0.0), wave(&[4, 3], 0.4)]),
         (Linear, vec![wave(&[3], 0.0), wave(&[2, 3], 0.4), wave(&[2], 0.8)]),
     ];
+    // Images.
+    Conv(Conv): {
+        let bias = || wave(&[4], 0.8);
+        let conv = |window, groups, x: &[usize], w: &[usize]| (Conv { window, groups }, vec![wave(x, 0.0), wave(w, 0.4)]);
+        let uneven = Window { stride: [2, 1], padding: [1, 2], dilation: [1, 2] };
+        let mut all = vec![
+            conv(Window::default(), 1, &[2, 2, 4, 3], &[4, 2, 2, 2]),
+            conv(uneven, 2, &[1, 2, 4, 3], &[4, 1, 2, 3]),
+            conv(Window::default(), 1, &[2, 3, 2, 2], &[4, 3, 1, 1]),
+        ];
+        all.iter_mut().take(2).for_each(|(_, x)| x.push(bias()));
+        all
+    };
+    ConvInput(ConvInput): [(Window::default(), [4, 3]), (Window::square(2, 1, 1), [5, 6])]
+        .into_iter()
+        .map(|(window, image)| {
+            let [down, across] = window.places(image, [2, 2]).unwrap_or_default();
+            let of = Conv { window, groups: 1 };
+            (ConvInput { of, image }, vec![wave(&[2, 3, down, across], 0.0), wave(&[3, 2, 2, 2], 0.4)])
+        })
+        .collect();
+    ConvWeight(ConvWeight): [(Window::default(), 1), (Window::square(2, 1, 1), 2)]
+        .into_iter()
+        .map(|(window, groups)| {
+            let [down, across] = window.places([4, 3], [2, 2]).unwrap_or_default();
+            let of = Conv { window, groups };
+            (ConvWeight { of, kernel: [2, 2] }, vec![wave(&[2, 2, 4, 3], 0.0), wave(&[2, 4, down, across], 0.4)])
+        })
+        .collect();
+    MaxPool(MaxPool): poolings().into_iter().flat_map(|p| one(MaxPool(p), &[2, 5, 4])).collect();
+    MeanPool(MeanPool): poolings().into_iter().flat_map(|p| one(MeanPool(p), &[2, 5, 4])).collect();
+    MeanPoolAdjoint(MeanPoolAdjoint): poolings()
+        .into_iter()
+        .flat_map(|of| {
+            let [down, across] = of.window.places([5, 4], of.kernel).unwrap_or_default();
+            one(MeanPoolAdjoint { of, image: [5, 4] }, &[2, down, across])
+        })
+        .collect();
+    // Normalisation.
+    Normalize(Normalize): [true, false]
+        .into_iter()
+        .flat_map(|centred| one(Normalize { centred, epsilon: 0.1 }, &[2, 2, 3]))
+        .collect();
+    Affine(Affine): vec![
+        (Affine, vec![wave(&[2, 2, 3], 0.0), wave(&[3], 0.4), wave(&[3], 0.8)]),
+        (Affine, vec![wave(&[3], 0.0), wave(&[3], 0.4)]),
+    ];
+    Attention(Attention): {
+        let keys = Attention { keys: Some([true, false, true, false, false, true].into()), ..Attention::causal(1) };
+        vec![
+            (Attention::new(2), vec![wave(&[2, 3, 12], 0.0)]),
+            (Attention::causal(2), vec![wave(&[1, 3, 6], 0.0)]),
+            (keys, vec![wave(&[2, 3, 6], 0.0)]),
+        ]
+    };
     // Reductions.
     Sum(Sum): [(vec![1], false), (vec![0], false), (vec![0, 2], true), (vec![0, 1, 2], false), (vec![2, 1], false)]
         .into_iter()

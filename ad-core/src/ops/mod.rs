@@ -1,6 +1,8 @@
 //! The primitives, and the methods by which model code uses them.
 
+pub mod attention;
 pub(crate) mod binary;
+pub mod conv;
 pub mod cross_entropy;
 pub mod elementwise;
 pub mod index;
@@ -8,11 +10,15 @@ pub mod layout;
 pub mod linear;
 pub mod marker;
 pub mod matmul;
+pub mod normalize;
+pub mod pool;
 pub mod product;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
 
+pub use attention::Attention;
 pub use binary::{Add, Compare, Div, Maximum, Minimum, Mul, Sub, Where};
+pub use conv::{Conv, ConvInput, ConvWeight, Window};
 pub use cross_entropy::CrossEntropy;
 pub use elementwise::{Elementwise, Map};
 pub use index::{Gather, ScatterAdd};
@@ -20,6 +26,8 @@ pub use layout::{BroadcastTo, Concat, Pad, Permute, Reshape, Slice, SumTo};
 pub use linear::Linear;
 pub use marker::{DerivativeOf, Output, StopGradient};
 pub use matmul::MatMul;
+pub use normalize::{Affine, Normalize};
+pub use pool::{MaxPool, MeanPool, MeanPoolAdjoint, Pooling};
 pub use product::{Form, Forms};
 pub use reduce::{ArgMax, CumSum, Max, Sum};
 pub use softmax::{LogSoftmax, LogSumExp, Softmax};
@@ -174,6 +182,50 @@ pub trait Ops: Array {
             Some(bias) => Self::apply(Linear, &[self, weight, bias]),
             None => Self::apply(Linear, &[self, weight]),
         }
+    }
+
+    /// The convolution of images, self (batch, channels, height, width), with weight (outputs, channels / groups, height, width), and
+    /// bias (outputs); see [`Conv`].
+    #[track_caller]
+    fn conv(&self, weight: &Self, bias: Option<&Self>, window: Window, groups: usize) -> Self {
+        let of = Conv { window, groups };
+        match bias {
+            Some(bias) => Self::apply(of, &[self, weight, bias]),
+            None => Self::apply(of, &[self, weight]),
+        }
+    }
+
+    /// The largest number in each window over the last two axes; see [`MaxPool`].
+    #[track_caller]
+    fn max_pool(&self, windows: Pooling) -> Self {
+        Self::apply(MaxPool(windows), &[self])
+    }
+
+    /// The mean of each window over the last two axes; see [`MeanPool`].
+    #[track_caller]
+    fn mean_pool(&self, windows: Pooling) -> Self {
+        Self::apply(MeanPool(windows), &[self])
+    }
+
+    /// Rows of the last axis brought to mean 0 (if `centred`) and mean square 1; see [`Normalize`].
+    #[track_caller]
+    fn normalize(&self, centred: bool, epsilon: f64) -> Self {
+        Self::apply(Normalize { centred, epsilon }, &[self])
+    }
+
+    /// self ∘ gain + offset along the last axis; see [`Affine`].
+    #[track_caller]
+    fn affine(&self, gain: &Self, offset: Option<&Self>) -> Self {
+        match offset {
+            Some(offset) => Self::apply(Affine, &[self, gain, offset]),
+            None => Self::apply(Affine, &[self, gain]),
+        }
+    }
+
+    /// Self-attention of the queries, keys and values that self (batch, positions, 3 · width) holds; see [`Attention`].
+    #[track_caller]
+    fn attention(&self, by: &Attention) -> Self {
+        Self::apply(by.clone(), &[self])
     }
 
     /// Sum over axes, which disappear.

@@ -39,8 +39,11 @@ fn sum_over<T: Real>(axes: Axes, shape: &[usize], data: &[T]) -> Vec<T> {
         return sums;
     }
     let mut sums = vec![0.0; size];
-    for (v, o) in data.iter().zip(Offsets::new(shape, &reduction_strides(axes, shape))) {
-        sums[o] += v.to_f64();
+    // Trailing axes are summed row by row, such as those of the images whose channels a bias is for.
+    let n = count(&shape[inner_from..]);
+    let steps = reduction_strides(axes, shape);
+    for (row, o) in data.chunks_exact(n.max(1)).zip(Offsets::new(&shape[..inner_from], &steps[..inner_from])) {
+        sums[o] += if n == 1 { row[0].to_f64() } else { lane_sum(n, |i| row[i].to_f64()) };
     }
     sums.into_iter().map(T::from_f64).collect()
 }

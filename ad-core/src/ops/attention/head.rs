@@ -1,0 +1,275 @@
+//! One head of one sequence, on tensors.
+
+use super::Attention;
+use crate::buffer::Buffer;
+use crate::gemm::{Matrix, Onto, matmul_into};
+use crate::kernel::inner_here;
+use crate::real::Real;
+use crate::tensor::Tensor;
+
+/// The sizes of an attention.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) batch: usize,
+    pub(super) positions: usize,
+    pub(super) heads: usize,
+    /// Numbers of a head's query, d.
+    pub(super) size: usize,
+}
+
+impl Sizes {
+    /// Numbers of a position of the output.
+    pub(super) fn width(&self) -> usize {
+        self.heads * self.size
+    }
+}
+
+/// Which head of which sequence.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) of: &'a Attention,
+    pub(super) s: Sizes,
+    pub(super) sequence: usize,
+    pub(super) head: usize,
+}
+
+/// A head of a sequence: its numbers Q/√d, K and V, and its shares P.
+pub(super) struct Head<'a, T: Real> {
+    at: Place<'a>,
+    qkv: [Buffer<T>; 3],
+    p: Buffer<T>,
+}
+
+/// Adjoints within a head that the output's gives: P̄ and S̄.
+struct Adjoints<T: Real> {
+    obar: Buffer<T>,
+    pbar: Buffer<T>,
+    sbar: Buffer<T>,
+}
+
+/// Tangents within a head: those of Q/√d, K and V, Ṡ, and Ṗ.
+struct Tangents<T: Real> {
+    qkv: [Buffer<T>; 3],
+    scores: Buffer<T>,
+    p: Buffer<T>,
+}
+
+impl Place<'_> {
+    /// The three parts of the input or its tangent, the first divided by √d.
+    #[inline(always)]
+    fn three<T: Real>(&self, x: &Tensor<T>) -> [Buffer<T>; 3] {
+        let scale = T::from_f64(self.s.scale());
+        let mut parts = [0, 1, 2].map(|part| self.loaded(x, 3, part));
+        parts[0].iter_mut().for_each(|q| *q = *q * scale);
+        parts
+    }
+
+    /// The head's numbers in one of the `parts` of an array (batch, positions, parts · width), as (positions × size).
+    #[inline(always)]
+    fn loaded<T: Real>(&self, x: &Tensor<T>, parts: usize, part: usize) -> Buffer<T> {
+        let Sizes { positions, size, .. } = self.s;
+        let width = parts * self.s.width();
+        let rows = x.data()[self.sequence * positions * width..].chunks_exact(width);
+        let from = part * self.s.width() + self.head * size;
+        let mut out = Buffer::stale(positions * size);
+        out.chunks_exact_mut(size).zip(rows).for_each(|(out, row)| out.copy_from_slice(&row[from..from + size]));
+        out
+    }
+
+    /// The way back, into the stretch of the sequence, times a factor.
+    #[inline(always)]
+    fn store<T: Real>(&self, out: &mut [T], [parts, part]: [usize; 2], scale: f64, from: &[T]) {
+        let (size, scale) = (self.s.size, T::from_f64(scale));
+        let at = part * self.s.width() + self.head * size;
+        for (out, from) in out.chunks_exact_mut(parts * self.s.width()).zip(from.chunks_exact(size)) {
+            out[at..at + size].iter_mut().zip(from).for_each(|(o, f)| *o = *f * scale);
+        }
+    }
+
+    /// A (positions × size) matrix.
+    #[inline(always)]
+    fn tall<'b, T: Real>(&self, data: &'b [T]) -> Matrix<'b, T> {
+        Matrix::new(data, self.s.positions, self.s.size, false)
+    }
+
+    /// A (positions × positions) matrix.
+    #[inline(always)]
+    fn square<'b, T: Real>(&self, data: &'b [T]) -> Matrix<'b, T> {
+        Matrix::new(data, self.s.positions, self.s.positions, false)
+    }
+
+    /// Σ a bᵀ of (positions × size) factors.
+    #[inline(always)]
+    fn scores<'b, T: Real>(&self, factors: impl Iterator<Item = [&'b [T]; 2]>) -> Buffer<T> {
+        let mut out = Buffer::stale(self.s.positions * self.s.positions);
+        let mut onto = Onto::Nothing;
+        for [a, b] in factors {
+            matmul_into(&mut out, onto, self.tall(a), self.tall(b).transpose());
+            onto = Onto::Present;
+        }
+        out
+    }
+
+    /// Σ a b, or aᵀ b, of a (positions × positions) by a (positions × size) factor.
+    #[inline(always)]
+    fn mixed<'b, T: Real>(&self, turned: bool, factors: impl Iterator<Item = [&'b [T]; 2]>) -> Buffer<T> {
+        let mut out = Buffer::stale(self.s.positions * self.s.size);
+        let mut onto = Onto::Nothing;
+        for [a, b] in factors {
+            let a = if turned { self.square(a).transpose() } else { self.square(a) };
+            matmul_into(&mut out, onto, a, self.tall(b));
+            onto = Onto::Present;
+        }
+        out
+    }
+
+    /// Replaces scores by shares, row by row.
+    #[inline(always)]
+    fn softmax<T: Real>(&self, scores: &mut [T]) {
+        let n = self.s.positions;
+        let lowest = T::from_f64(f64::NEG_INFINITY);
+        for (query, row) in scores.chunks_exact_mut(n).enumerate() {
+            let (row, hidden) = row.split_at_mut(if self.of.causal { query + 1 } else { n });
+            hidden.fill(T::default());
+            if let Some(keys) = &self.of.keys {
+                let keys = &keys[self.sequence * n..];
+                row.iter_mut().zip(keys).for_each(|(s, open)| *s = if *open { *s } else { lowest });
+            }
+            let top = row.iter().fold(lowest, |top, s| if *s > top { *s } else { top });
+            if top == lowest {
+                row.fill(T::default());
+                continue;
+            }
+            row.iter_mut().for_each(|s| *s = (*s - top).exp());
+            let sum: f64 = row.iter().map(|s| s.to_f64()).sum();
+            let share = T::from_f64(1.0 / sum);
+            row.iter_mut().for_each(|s| *s = *s * share);
+        }
+    }
+}
+
+impl<'a, T: Real> Head<'a, T> {
+    #[inline(always)]
+    pub(super) fn new(at: Place<'a>, x: &Tensor<T>) -> Self {
+        let qkv = at.three(x);
+        let mut p = at.scores([[&*qkv[0], &*qkv[1]]].into_iter());
+        at.softmax(&mut p);
+        Head { at, qkv, p }
+    }
+
+    /// P ∘ (v − Σ P ∘ v).
+    #[inline(always)]
+    fn spread(&self, v: &[T]) -> Buffer<T> {
+        let n = self.at.s.positions;
+        let mut out = Buffer::stale(v.len());
+        let rows = out.chunks_exact_mut(n).zip(v.chunks_exact(n)).zip(self.p.chunks_exact(n));
+        for ((out, v), p) in rows {
+            let mean = T::from_f64(inner_here(p, v));
+            out.iter_mut().zip(v).zip(p).for_each(|((o, v), p)| *o = *p * (*v - mean));
+        }
+        out
+    }
+
+    /// O = P V.
+    #[inline(always)]
+    pub(super) fn value(&self, out: &mut [T]) {
+        let o = self.at.mixed(false, [[&*self.p, &*self.qkv[2]]].into_iter());
+        self.at.store(out, [1, 0], 1.0, &o);
+    }
+
+    #[inline(always)]
+    fn tangents(&self, dx: &Tensor<T>) -> Tangents<T> {
+        let qkv = self.at.three(dx);
+        let scores = self.at.scores([[&*qkv[0], &*self.qkv[1]], [&*self.qkv[0], &*qkv[1]]].into_iter());
+        let p = self.spread(&scores);
+        Tangents { qkv, scores, p }
+    }
+
+    /// Ȯ = Ṗ V + P V̇.
+    #[inline(always)]
+    fn output_tangent(&self, d: &Tangents<T>, out: &mut [T]) {
+        let o = self.at.mixed(false, [[&*d.p, &*self.qkv[2]], [&*self.p, &*d.qkv[2]]].into_iter());
+        self.at.store(out, [1, 0], 1.0, &o);
+    }
+
+    #[inline(always)]
+    pub(super) fn tangent(&self, dx: &Tensor<T>, out: &mut [T]) {
+        self.output_tangent(&self.tangents(dx), out);
+    }
+
+    #[inline(always)]
+    fn adjoints(&self, ybar: &Tensor<T>) -> Adjoints<T> {
+        let obar = self.at.loaded(ybar, 1, 0);
+        let pbar = self.at.scores([[&*obar, &*self.qkv[2]]].into_iter());
+        let sbar = self.spread(&pbar);
+        Adjoints { obar, pbar, sbar }
+    }
+
+    /// Q̄ = S̄ K/√d, K̄ = S̄ᵀ Q/√d and V̄ = Pᵀ Ō.
+    #[inline(always)]
+    pub(super) fn cotangent(&self, ybar: &Tensor<T>, out: &mut [T]) {
+        let Adjoints { obar, sbar, .. } = self.adjoints(ybar);
+        let [q, k, _] = &self.qkv;
+        self.at.store(out, [3, 0], self.at.s.scale(), &self.at.mixed(false, [[&*sbar, &**k]].into_iter()));
+        self.at.store(out, [3, 1], 1.0, &self.at.mixed(true, [[&*sbar, &**q]].into_iter()));
+        self.at.store(out, [3, 2], 1.0, &self.at.mixed(true, [[&*self.p, &*obar]].into_iter()));
+    }
+
+    /// The derivative of [`cotangent`](Head::cotangent): S̄̇ = Ṗ ∘ (P̄ − Σ P ∘ P̄) + P ∘ (P̄̇ − Σ (Ṗ ∘ P̄ + P ∘ P̄̇)) with
+    /// P̄̇ = Ō̇Vᵀ + ŌV̇ᵀ, and the product rule for the rest.
+    #[inline(always)]
+    pub(super) fn cotangent_tangent(&self, dx: &Tensor<T>, ybar: &Tensor<T>, dybar: Option<&Tensor<T>>, out: &mut [T]) {
+        let (n, [q, k, v]) = (self.at.s.positions, &self.qkv);
+        let (d, bar) = (self.tangents(dx), self.adjoints(ybar));
+        let [dq, dk, dv] = &d.qkv;
+        let dobar = dybar.map(|dybar| self.at.loaded(dybar, 1, 0));
+        let dobar = dobar.as_deref();
+        let moved = dobar.map(|dobar| [dobar, &**v]);
+        let dpbar = self.at.scores([[&*bar.obar, &**dv]].into_iter().chain(moved));
+        let mut dsbar = Buffer::stale(n * n);
+        for (i, dsbar) in dsbar.chunks_exact_mut(n).enumerate() {
+            let [p, dp, pbar, dpbar] = [&self.p, &d.p, &bar.pbar, &dpbar].map(|m| &m[i * n..][..n]);
+            let mean = T::from_f64(inner_here(p, pbar));
+            let dmean = T::from_f64(inner_here(dp, pbar) + inner_here(p, dpbar));
+            let numbers = p.iter().zip(dp).zip(pbar.iter().zip(dpbar));
+            for (out, ((p, dp), (pbar, dpbar))) in dsbar.iter_mut().zip(numbers) {
+                *out = *dp * (*pbar - mean) + *p * (*dpbar - dmean);
+            }
+        }
+        let (sbar, dsbar) = (&*bar.sbar, &*dsbar);
+        self.at.store(
+            out,
+            [3, 0],
+            self.at.s.scale(),
+            &self.at.mixed(false, [[dsbar, &**k], [sbar, &**dk]].into_iter()),
+        );
+        self.at.store(out, [3, 1], 1.0, &self.at.mixed(true, [[dsbar, &**q], [sbar, &**dq]].into_iter()));
+        let moved = dobar.map(|dobar| [&*self.p, dobar]);
+        self.at.store(out, [3, 2], 1.0, &self.at.mixed(true, [[&*d.p, &*bar.obar]].into_iter().chain(moved)));
+    }
+
+    /// Ȯ, and the curvature term.
+    #[inline(always)]
+    pub(super) fn advance(&self, dx: &Tensor<T>, ybar: &Tensor<T>, out: &mut [T]) -> f64 {
+        let n = self.at.s.positions;
+        let (d, bar) = (self.tangents(dx), self.adjoints(ybar));
+        self.output_tangent(&d, out);
+        let products = self.at.scores([[&*d.qkv[0], &*d.qkv[1]]].into_iter());
+        let by_values = self.at.scores([[&*bar.obar, &*d.qkv[2]]].into_iter());
+        let mut term = 2.0 * (inner_here(&bar.sbar, &products) + inner_here(&by_values, &d.p));
+        for (i, p) in self.p.chunks_exact(n).enumerate() {
+            let [scores, pbar] = [&d.scores, &bar.pbar].map(|m| &m[i * n..][..n]);
+            let mean = inner_here(p, scores);
+            let (mut spread, mut along, mut level) = (0.0, 0.0, 0.0);
+            for ((p, score), pbar) in p.iter().zip(scores).zip(pbar) {
+                let (p, pbar) = (p.to_f64(), pbar.to_f64());
+                let square = p * (score.to_f64() - mean) * (score.to_f64() - mean);
+                spread += square;
+                along += pbar * square;
+                level += pbar * p;
+            }
+            term += along - level * spread;
+        }
+        term
+    }
+}

@@ -1,0 +1,199 @@
+//! Multi-head self-attention.
+
+mod generic;
+mod head;
+
+use std::sync::Arc;
+
+use crate::array::{Array, At};
+use crate::kernel::pieces;
+use crate::ops::recorded_as;
+use crate::primitive::{Advance, Cotangents, Kind, Primitive, Visit};
+use crate::real::Real;
+use crate::shape::Shape;
+use crate::tensor::Tensor;
+
+use head::{Head, Place, Sizes};
+
+/// Self-attention of the queries, keys and values that x (batch, positions, 3 · width) holds one after another, each cut into
+/// heads of width / heads numbers; gives (batch, positions, width).
+///
+/// In each head O = P V with P = softmax(Q Kᵀ/√d) along the keys that a query may see. A query that sees none gives zeros.
+/// Vaswani et al., *Attention is all you need*, arXiv 1706.03762, section 3.2.
+///
+/// Scores are computed head by head and kept for none: what a sweep needs of them it computes again, which costs less than
+/// memory.
+///
+/// With S the scores, a dot for tangents, and a bar for adjoints:
+///
+/// ```text
+///   Ṡ = (Q̇Kᵀ + QK̇ᵀ)/√d     Ṗ = P ∘ (Ṡ − Σ P ∘ Ṡ)       Ȯ = ṖV + PV̇
+///   P̄ = ŌVᵀ                 S̄ = P ∘ (P̄ − Σ P ∘ P̄)       V̄ = PᵀŌ   Q̄ = S̄K/√d   K̄ = S̄ᵀQ/√d
+///   Ō·Ö = 2⟨S̄, Q̇K̇ᵀ/√d⟩ + ⟨P̄, P ∘ (D² − Σ P ∘ D²)⟩ + 2⟨Ō, ṖV̇⟩   with D = Ṡ − Σ P ∘ Ṡ
+/// ```
+///
+/// where sums are along the keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attention {
+    /// Number of heads; divides the width.
+    pub heads: usize,
+    /// Whether a query sees only the keys up to its own position.
+    pub causal: bool,
+    /// Which keys may be seen, (batch × positions); all of them where absent.
+    pub keys: Option<Arc<[bool]>>,
+}
+
+impl Attention {
+    /// Attention of this many heads to all keys.
+    pub fn new(heads: usize) -> Self {
+        Attention { heads, causal: false, keys: None }
+    }
+
+    /// Attention of this many heads to the keys up to the query's own position.
+    pub fn causal(heads: usize) -> Self {
+        Attention { causal: true, ..Attention::new(heads) }
+    }
+
+    #[track_caller]
+    fn sizes(&self, shape: &[usize]) -> Sizes {
+        let &[batch, positions, all] = shape else {
+            panic!("attention: shape {shape:?} is not (batch, positions, 3 · width)");
+        };
+        let width = all / 3;
+        let fits = self.heads > 0 && all == 3 * width && width.is_multiple_of(self.heads) && width > 0;
+        assert!(
+            fits,
+            "attention of {} heads: the last axis of {shape:?} is not three times a multiple of them",
+            self.heads
+        );
+        if let Some(keys) = &self.keys {
+            assert!(keys.len() == batch * positions, "attention: {} keys' flags for shape {shape:?}", keys.len());
+        }
+        Sizes { batch, positions, heads: self.heads, size: width / self.heads }
+    }
+
+    /// An array of one stretch a sequence, and a sum, from each head of each sequence: `f` is given what the sequence's stretch is,
+    /// and what the head reads.
+    fn by_heads<T: Real>(
+        &self,
+        x: &Tensor<T>,
+        last: usize,
+        f: impl Fn(&Head<'_, T>, &mut [T]) -> f64 + Sync,
+    ) -> (Tensor<T>, f64) {
+        let s = self.sizes(x.shape());
+        let shape = Shape::from_slice(&[s.batch, s.positions, last]);
+        let mut sum = 0.0;
+        let out = Tensor::filled(&shape, |out| {
+            sum = pieces(out, s.positions * last, 4 * s.positions, |sequence, out| {
+                (0..s.heads).map(|head| f(&Head::new(Place { of: self, s, sequence, head }, x), out)).sum()
+            });
+        });
+        (out, sum)
+    }
+
+    /// The adjoint of the input.
+    fn cotangent<T: Real>(&self, x: &Tensor<T>, ybar: &Tensor<T>) -> Tensor<T> {
+        self.by_heads(x, x.shape()[2], |head, out| {
+            head.cotangent(ybar, out);
+            0.0
+        })
+        .0
+    }
+}
+
+impl Primitive for Attention {
+    const KIND: Kind = Kind::General;
+
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    #[track_caller]
+    fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
+        let width = self.sizes(x[0].shape()).width();
+        self.by_heads(x[0], width, |head, out| {
+            head.value(out);
+            0.0
+        })
+        .0
+    }
+
+    fn jvp<A: Array>(&self, x: &[&A], _y: &A, dx: &[Option<&A>]) -> Option<A> {
+        Some(self.tangent(x[0], dx[0]?))
+    }
+
+    fn vjp<A: Array>(&self, x: &[&A], _y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
+        out.add(0, || self.adjoint(x[0], ybar));
+    }
+
+    fn jvp_fused<T: Real>(&self, x: &[&Tensor<T>], y: &Tensor<T>, dx: &[Option<&Tensor<T>>]) -> Option<Tensor<T>> {
+        let dx = dx[0]?;
+        let tangent = |head: &Head<'_, T>, out: &mut [T]| {
+            head.tangent(dx, out);
+            0.0
+        };
+        Some(self.by_heads(x[0], y.shape()[2], tangent).0)
+    }
+
+    fn vjp_fused<T: Real>(
+        &self,
+        x: &[&Tensor<T>],
+        _y: &Tensor<T>,
+        ybar: &Tensor<T>,
+        out: &mut Cotangents<'_, Tensor<T>>,
+    ) {
+        out.add(0, || self.cotangent(x[0], ybar));
+    }
+
+    fn vjp_tangent_fused<T: Real>(
+        &self,
+        at: &At<'_, Tensor<T>>,
+        dx: &[Option<&Tensor<T>>],
+        dybar: Option<&Tensor<T>>,
+        out: &mut Cotangents<'_, Tensor<T>>,
+    ) {
+        let x = at.x[0];
+        out.add_if_some(0, || match (dx[0], dybar) {
+            (None, None) => None,
+            (None, Some(dybar)) => Some(self.cotangent(x, dybar)),
+            (Some(dx), dybar) => {
+                let tangent = |head: &Head<'_, T>, out: &mut [T]| {
+                    head.cotangent_tangent(dx, at.ybar, dybar, out);
+                    0.0
+                };
+                Some(self.by_heads(x, x.shape()[2], tangent).0)
+            }
+        });
+    }
+
+    fn vjp_curved_fused<T: Real>(
+        &self,
+        at: &At<'_, Tensor<T>>,
+        dx: &[Option<&Tensor<T>>],
+        out: &mut Cotangents<'_, Tensor<T>>,
+    ) {
+        self.vjp_tangent_fused(at, dx, None, out);
+    }
+
+    fn advance_fused<T: Real>(&self, node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {
+        let (dx, ybar) = (node.dx[0]?, node.ybar?);
+        let (dy, term) = self.by_heads(node.x[0], node.y.shape()[2], |head, out| head.advance(dx, ybar, out));
+        Some((Some(dy), term))
+    }
+
+    /// In products of a head's scores, (positions × size) by (size × positions).
+    fn product_flops(&self, shapes: &[&[usize]], visit: &Visit<'_>) -> u64 {
+        let products = match *visit {
+            Visit::Value => 2,
+            Visit::Tangent { .. } | Visit::Cotangents { .. } | Visit::Advance { curved: false, .. } => 5,
+            Visit::CotangentTangents { moving: &[false, ..], .. } => 5,
+            Visit::CotangentTangents { carried: false, .. } => 10,
+            Visit::CotangentTangents { .. } => 12,
+            Visit::Advance { .. } => 8,
+        };
+        let s = self.sizes(shapes[0]);
+        products * 2 * (s.batch * s.heads * s.positions * s.positions * s.size) as u64
+    }
+
+    recorded_as!(Attention);
+}

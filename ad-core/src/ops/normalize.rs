@@ -1,0 +1,342 @@
+//! Rows brought to mean 0 and mean square 1, and the scale and shift that follow them in normalisation layers.
+
+use smallvec::SmallVec;
+
+use crate::array::{Array, At};
+use crate::kernel::{inner_here, pieces, sum_of_lanes};
+use crate::ops::binary::sum;
+use crate::ops::{Forms, Ops, recorded_as};
+use crate::primitive::{Advance, Cotangents, Kind, Primitive};
+use crate::real::Real;
+use crate::tensor::Tensor;
+
+/// y = r c along the last axis: c = x − mean x if `centred`, else x, and r = 1/√(mean c² + ε).
+///
+/// The core of layer normalisation (Ba, Kiros and Hinton, arXiv 1607.06450), and where not centred of root-mean-square
+/// normalisation (Zhang and Sennrich, arXiv 1910.07467). With a = ẋ − mean ẋ, or ẋ, and m = mean(y a):
+///
+/// ẏ = r (a − y m), ÿ = −2 r m ẏ − r y mean(ẏ a); the Jacobian is symmetric.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Normalize {
+    /// Whether the mean is subtracted.
+    pub centred: bool,
+    /// ε, above zero.
+    pub epsilon: f64,
+}
+
+/// y = x ∘ γ + β, with γ and β along the last axis of x (…, n).
+///
+/// Bilinear in x and γ, linear in β.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Affine;
+
+/// The work of a number of a row, in additions.
+const WEIGHT: usize = 4;
+
+/// The mean along the last axis, which keeps size 1.
+fn mean_of_rows<A: Array>(x: &A) -> A {
+    let n = x.shape().last().copied().unwrap_or(1);
+    x.sum_keep(&[-1]).scale(1.0 / n as f64)
+}
+
+impl Normalize {
+    /// x − mean x, or x.
+    fn centre<A: Array>(&self, x: &A) -> A {
+        if self.centred { x.minus(&mean_of_rows(x)) } else { x.clone() }
+    }
+
+    /// The Jacobian, which is symmetric, times v.
+    fn product<A: Array>(&self, x: &A, y: &A, v: &A) -> A {
+        let c = self.centre(x);
+        let r = mean_of_rows(&(c.clone() * &c)).offset(self.epsilon).powf(-0.5);
+        r * (self.centre(v) - mean_of_rows(&y.times(v)) * y)
+    }
+
+    /// The same on tensors.
+    fn product_by_rows<T: Real>(&self, x: &Tensor<T>, y: &Tensor<T>, v: &Tensor<T>) -> Tensor<T> {
+        self.by_rows(x, |i, out| {
+            let [x, y, v] = [x, y, v].map(|t| row(t, i));
+            self.at(x, y).product(v).into(out);
+            0.0
+        })
+        .0
+    }
+
+    /// An array of the shape of `x`, and a sum, from row after row.
+    fn by_rows<T: Real>(&self, x: &Tensor<T>, f: impl Fn(usize, &mut [T]) -> f64 + Sync) -> (Tensor<T>, f64) {
+        let n = x.shape().last().copied().unwrap_or(0);
+        let mut sum = 0.0;
+        let out = Tensor::filled(x.shape(), |out| sum = pieces(out, n, WEIGHT, f));
+        (out, sum)
+    }
+
+    #[inline(always)]
+    fn at<'a, T: Real>(&self, x: &[T], y: &'a [T]) -> Row<'a, T> {
+        let centre = if self.centred { mean(x, x, |x, _| x) } else { 0.0 };
+        let square = mean(x, x, |x, _| (x - centre) * (x - centre));
+        Row { y, r: 1.0 / (square + self.epsilon).sqrt(), centred: self.centred }
+    }
+}
+
+/// Row `i` of the last axis.
+#[inline(always)]
+fn row<T: Real>(t: &Tensor<T>, i: usize) -> &[T] {
+    let n = t.shape().last().copied().unwrap_or(0);
+    &t.data()[i * n..][..n]
+}
+
+/// The mean of f over two rows, in double precision.
+#[inline(always)]
+fn mean<T: Real>(a: &[T], b: &[T], f: impl Fn(f64, f64) -> f64) -> f64 {
+    let mut lanes = [0.0; 16];
+    let ((whole_a, rest_a), (whole_b, rest_b)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    for (a, b) in whole_a.iter().zip(whole_b) {
+        for l in 0..16 {
+            lanes[l] += f(a[l].to_f64(), b[l].to_f64());
+        }
+    }
+    let rest: f64 = rest_a.iter().zip(rest_b).map(|(a, b)| f(a.to_f64(), b.to_f64())).sum();
+    (sum_of_lanes(lanes) + rest) / a.len() as f64
+}
+
+/// A normalised row y, with its r.
+struct Row<'a, T> {
+    y: &'a [T],
+    r: f64,
+    centred: bool,
+}
+
+/// The Jacobian of a row times v: r (v − shift − y along).
+struct Product<'a, T> {
+    y: &'a [T],
+    v: &'a [T],
+    r: T,
+    shift: T,
+    along: T,
+}
+
+impl<'a, T: Real> Row<'a, T> {
+    /// mean(y v), which is the mean with v centred too, since that of y is 0.
+    #[inline(always)]
+    fn along(&self, v: &[T]) -> f64 {
+        mean(self.y, v, |y, v| y * v)
+    }
+
+    #[inline(always)]
+    fn product(&self, v: &'a [T]) -> Product<'a, T> {
+        let shift = if self.centred { mean(v, v, |v, _| v) } else { 0.0 };
+        let [r, shift, along] = [self.r, shift, self.along(v)].map(T::from_f64);
+        Product { y: self.y, v, r, shift, along }
+    }
+}
+
+impl<T: Real> Product<'_, T> {
+    #[inline(always)]
+    fn into(self, out: &mut [T]) {
+        for ((out, v), y) in out.iter_mut().zip(self.v).zip(self.y) {
+            *out = self.r * ((*v - self.shift) - self.along * *y);
+        }
+    }
+}
+
+impl Primitive for Normalize {
+    const KIND: Kind = Kind::General;
+
+    fn name(&self) -> &'static str {
+        "normalize"
+    }
+
+    #[track_caller]
+    fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
+        assert!(x[0].rank() > 0, "normalize: a scalar has no last axis");
+        let value = |i: usize, out: &mut [T]| {
+            let x = row(x[0], i);
+            let centre = if self.centred { mean(x, x, |x, _| x) } else { 0.0 };
+            let (r, centre) = (T::from_f64(self.at(x, x).r), T::from_f64(centre));
+            out.iter_mut().zip(x).for_each(|(out, x)| *out = (*x - centre) * r);
+            0.0
+        };
+        self.by_rows(x[0], value).0
+    }
+
+    fn jvp<A: Array>(&self, x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
+        Some(self.product(x[0], y, dx[0]?))
+    }
+
+    fn vjp<A: Array>(&self, x: &[&A], y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
+        out.add(0, || self.product(x[0], y, ybar));
+    }
+
+    fn jvp_fused<T: Real>(&self, x: &[&Tensor<T>], y: &Tensor<T>, dx: &[Option<&Tensor<T>>]) -> Option<Tensor<T>> {
+        Some(self.product_by_rows(x[0], y, dx[0]?))
+    }
+
+    fn vjp_fused<T: Real>(
+        &self,
+        x: &[&Tensor<T>],
+        y: &Tensor<T>,
+        ybar: &Tensor<T>,
+        out: &mut Cotangents<'_, Tensor<T>>,
+    ) {
+        out.add(0, || self.product_by_rows(x[0], y, ybar));
+    }
+
+    /// With q = mean(y ȳ): −r m x̄ − r q ẏ − r mean(ẏ ȳ) y.
+    fn vjp_curved_fused<T: Real>(
+        &self,
+        at: &At<'_, Tensor<T>>,
+        dx: &[Option<&Tensor<T>>],
+        out: &mut Cotangents<'_, Tensor<T>>,
+    ) {
+        let (x, y, ybar) = (at.x[0], at.y, at.ybar);
+        let Some(dx) = dx[0] else { return };
+        let curved = |i: usize, out: &mut [T]| {
+            let [x, y, ybar, dx] = [x, y, ybar, dx].map(|t| row(t, i));
+            let at = self.at(x, y);
+            let mut dy = vec![T::default(); y.len()];
+            at.product(dx).into(&mut dy);
+            at.product(ybar).into(out);
+            let (m, q) = (at.along(dx), at.along(ybar));
+            let dq = mean(&dy, ybar, |dy, ybar| dy * ybar);
+            let [m, q, dq] = [m, q, dq].map(|c| T::from_f64(-at.r * c));
+            for ((xbar, dy), y) in out.iter_mut().zip(&dy).zip(y) {
+                *xbar = m * *xbar + q * *dy + dq * *y;
+            }
+            0.0
+        };
+        out.add(0, || self.by_rows(x, curved).0);
+    }
+
+    /// ẏ, and ȳ·ÿ = −2 r m ⟨ȳ, ẏ⟩ − r mean(ẏ a) ⟨ȳ, y⟩.
+    fn advance_fused<T: Real>(&self, node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {
+        let (x, y, ybar, dx) = (node.x[0], node.y, node.ybar?, node.dx[0]?);
+        let (dy, term) = self.by_rows(x, |i, dy| {
+            let [x, y, ybar, dx] = [x, y, ybar, dx].map(|t| row(t, i));
+            let at = self.at(x, y);
+            at.product(dx).into(dy);
+            // Where a differs from ẋ, the mean of ẏ is 0.
+            let curved = mean(dy, dx, |dy, dx| dy * dx);
+            -at.r * (2.0 * at.along(dx) * inner_here(ybar, dy) + curved * inner_here(ybar, y))
+        });
+        Some((Some(dy), term))
+    }
+
+    recorded_as!(Normalize);
+}
+
+impl Affine {
+    /// The length of a row.
+    #[track_caller]
+    fn check(x: &[usize], gain: &[usize], offset: Option<&[usize]>) -> usize {
+        match (x, gain, offset) {
+            (&[.., n], &[m], None) if n == m => n,
+            (&[.., n], &[m], Some(&[k])) if n == m && n == k => n,
+            _ => panic!("affine: input {x:?}, gain {gain:?} and offset {offset:?} do not fit (…, n), (n), (n)"),
+        }
+    }
+
+    /// Σ of the terms x ∘ γ, and β, from row after row.
+    fn rows<T: Real>(terms: &[[&Tensor<T>; 2]], offset: Option<&Tensor<T>>, i: usize, out: &mut [T]) {
+        match offset {
+            Some(offset) => out.copy_from_slice(offset.data()),
+            None => out.fill(T::default()),
+        }
+        for [x, gain] in terms {
+            for ((out, x), gain) in out.iter_mut().zip(row(x, i)).zip(gain.data()) {
+                *out = *out + *x * *gain;
+            }
+        }
+    }
+}
+
+impl Primitive for Affine {
+    const KIND: Kind = Kind::Bilinear;
+
+    fn name(&self) -> &'static str {
+        "affine"
+    }
+
+    #[track_caller]
+    fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
+        let n = Affine::check(x[0].shape(), x[1].shape(), x.get(2).map(|b| b.shape()));
+        let value = |i: usize, out: &mut [T]| {
+            Affine::rows(&[[x[0], x[1]]], x.get(2).copied(), i, out);
+            0.0
+        };
+        Tensor::filled(x[0].shape(), |out| {
+            pieces(out, n, 2, value);
+        })
+    }
+
+    fn jvp<A: Array>(&self, x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
+        let product = sum(dx[0].map(|d| d.times(x[1])), dx[1].map(|d| x[0].times(d)));
+        sum(product, dx.get(2).copied().flatten().map(|d| d.broadcast_to(y.shape())))
+    }
+
+    fn vjp<A: Array>(&self, x: &[&A], _y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
+        out.add(0, || ybar.times(x[1]));
+        out.add(1, || ybar.times(x[0]).sum_to(x[1].shape()));
+        if x.len() > 2 {
+            out.add(2, || ybar.sum_to(x[2].shape()));
+        }
+    }
+
+    fn jvp_fused<T: Real>(&self, x: &[&Tensor<T>], y: &Tensor<T>, dx: &[Option<&Tensor<T>>]) -> Option<Tensor<T>> {
+        self.advance_fused(&Advance { x, y, ybar: None, dx, multiples: &[], forms: Forms::Cheapest })?.0
+    }
+
+    /// ẋ ∘ γ + x ∘ γ̇ + β̇ and 2⟨ȳ, ẋ ∘ γ̇⟩.
+    fn advance_fused<T: Real>(&self, node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {
+        let Advance { x, y, ybar, dx, .. } = *node;
+        let terms = [dx[0].map(|d| [d, x[1]]), dx[1].map(|d| [x[0], d])];
+        let terms: SmallVec<[[&Tensor<T>; 2]; 2]> = terms.into_iter().flatten().collect();
+        let offset = dx.get(2).copied().flatten();
+        let n = Affine::check(x[0].shape(), x[1].shape(), None);
+        let mut term = 0.0;
+        let dy = Tensor::filled(y.shape(), |dy| {
+            term = pieces(dy, n, 4, |i, dy| {
+                Affine::rows(&terms, offset, i, dy);
+                let (Some(dx), Some(gain), Some(ybar)) = (dx[0], dx[1], ybar) else { return 0.0 };
+                let (dx, ybar) = (row(dx, i), row(ybar, i));
+                let curved = dx.iter().zip(ybar).zip(gain.data());
+                curved.map(|((dx, ybar), gain)| (*dx * *gain).to_f64() * ybar.to_f64()).sum()
+            });
+        });
+        Some((Some(dy), 2.0 * term))
+    }
+
+    recorded_as!(Affine);
+}
+
+#[cfg(test)]
+mod tests {
+    use approx::assert_relative_eq;
+
+    use super::*;
+
+    #[test]
+    fn rows_have_mean_zero_and_mean_square_one() {
+        let x = Tensor::from_vec(&[2, 3], vec![1.0, 2.0, 6.0, -1.0, 0.0, 1.0]);
+        let y = x.normalize(true, 1e-300);
+        // Row 0 has mean 3 and variance 14/3, row 1 mean 0 and variance 2/3.
+        let (a, b) = ((14.0f64 / 3.0).sqrt(), (2.0f64 / 3.0).sqrt());
+        for (y, want) in y.data().iter().zip([-2.0 / a, -1.0 / a, 3.0 / a, -1.0 / b, 0.0, 1.0 / b]) {
+            assert_relative_eq!(*y, want, max_relative = 1e-15);
+        }
+        let y = x.normalize(false, 0.25);
+        assert_relative_eq!(y.data()[2], 6.0 / (41.0f64 / 3.0 + 0.25).sqrt(), max_relative = 1e-15);
+    }
+
+    #[test]
+    fn a_constant_row_is_zero() {
+        let x = Tensor::full(&[1, 40], 3.0f32);
+        assert_eq!(x.normalize(true, 1e-5).data(), [0.0; 40]);
+    }
+
+    #[test]
+    #[should_panic(expected = "affine: input [2, 3], gain [2] and offset Some([3]) do not fit (…, n), (n), (n)")]
+    fn a_gain_of_another_length_is_refused() {
+        let x = Tensor::full(&[2, 3], 1.0);
+        x.affine(&Tensor::full(&[2], 1.0), Some(&Tensor::full(&[3], 0.0)));
+    }
+}

@@ -1,0 +1,335 @@
+//! Maxima and means over windows of images.
+
+use std::ops::Range;
+
+use crate::array::{Array, Base};
+use crate::kernel::pieces;
+use crate::ops::conv::Window;
+use crate::ops::layout::linear_of_one;
+use crate::ops::{Ops, recorded_as};
+use crate::primitive::{Cotangents, Kind, Primitive};
+use crate::real::Real;
+use crate::shape::{Shape, count};
+use crate::tensor::Tensor;
+
+/// The windows of a pooling over the last two axes of an array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pooling {
+    /// Height and width of the window.
+    pub kernel: [usize; 2],
+    /// How it moves.
+    pub window: Window,
+}
+
+/// The largest number in each window of x (…, height, width), giving (…, down, across).
+///
+/// Of equal ones the first, by rows, takes the derivative, as in PyTorch's `max_pool2d`. Padding is −∞: never the largest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxPool(pub Pooling);
+
+/// The mean of each window of x (…, height, width), giving (…, down, across); padding counts as zeros, as in PyTorch's
+/// `avg_pool2d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MeanPool(pub Pooling);
+
+/// The adjoint of [`MeanPool`] for images of the given size: the numbers of a place shared out equally over its window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MeanPoolAdjoint {
+    /// The windows.
+    pub of: Pooling,
+    /// Height and width of the images.
+    pub image: [usize; 2],
+}
+
+/// What a position of the window reads at a row of places.
+struct Stretch {
+    /// The places of the row at which it is within the image.
+    across: Range<usize>,
+    /// The first pixel, counted through the image.
+    pixel: usize,
+}
+
+/// The sizes of a pooling.
+struct Geometry {
+    of: Pooling,
+    image: [usize; 2],
+    places: [usize; 2],
+}
+
+impl Pooling {
+    /// Windows of this size side by side.
+    pub fn square(kernel: usize) -> Self {
+        Pooling { kernel: [kernel; 2], window: Window { stride: [kernel; 2], ..Window::default() } }
+    }
+
+    #[track_caller]
+    fn geometry(self, op: &str, shape: &[usize]) -> Geometry {
+        let Pooling { kernel, window } = self;
+        let half = (0..2).all(|a| 2 * window.padding[a] <= kernel[a]);
+        match *shape {
+            [.., h, w] if half => match window.places([h, w], kernel) {
+                Some(places) => Geometry { of: self, image: [h, w], places },
+                None => panic!("{op}: a window of {kernel:?} by {window:?} does not fit shape {shape:?}"),
+            },
+            _ if !half => panic!("{op}: padding {:?} is more than half of the window {kernel:?}", window.padding),
+            _ => panic!("{op}: shape {shape:?} has no height and width"),
+        }
+    }
+}
+
+impl Geometry {
+    /// `shape` with other last two axes.
+    fn shape(&self, shape: &[usize], last: [usize; 2]) -> Shape {
+        let mut out = Shape::from_slice(shape);
+        let rank = out.len();
+        out[rank - 2..].copy_from_slice(&last);
+        out
+    }
+
+    /// The numbers of an image, and of its places.
+    fn sizes(&self) -> [usize; 2] {
+        [count(&self.image), count(&self.places)]
+    }
+
+    /// The positions of the window, in order, at a row of places.
+    fn stretches(&self, down: usize) -> impl Iterator<Item = Stretch> {
+        let Geometry { of: Pooling { kernel, window }, image, places } = *self;
+        let rows = (0..kernel[0]).filter_map(move |i| {
+            let (rows, first) = window.inside(0, i, image[0], places[0]);
+            rows.contains(&down).then(|| first + (down - rows.start) * window.stride[0])
+        });
+        rows.flat_map(move |y| {
+            (0..kernel[1]).map(move |j| {
+                let (across, x) = window.inside(1, j, image[1], places[1]);
+                Stretch { across, pixel: y * image[1] + x }
+            })
+        })
+    }
+
+    /// Calls `f` with every row of places, and for each with the positions of the window.
+    #[inline(always)]
+    fn for_each(&self, mut f: impl FnMut(usize, Stretch)) {
+        for down in 0..self.places[0] {
+            self.stretches(down).for_each(|stretch| f(down, stretch));
+        }
+    }
+}
+
+impl MaxPool {
+    /// For each place, the position in x, all axes together, of the number that it takes.
+    fn taken<T: Real>(&self, x: &Tensor<T>, y: &Tensor<T>) -> Vec<usize> {
+        let g = self.0.geometry("max_pool", x.shape());
+        let ([pixels, places], stride) = (g.sizes(), g.of.window.stride[1]);
+        let mut taken = vec![usize::MAX; y.len()];
+        for (image, taken) in taken.chunks_exact_mut(places).enumerate() {
+            g.for_each(|down, Stretch { across, pixel }| {
+                for (o, place) in across.enumerate().map(|(o, place)| (o, down * g.places[1] + place)) {
+                    let at = image * pixels + pixel + o * stride;
+                    if taken[place] == usize::MAX && takes(x.data()[at], y.data()[image * places + place]) {
+                        taken[place] = at;
+                    }
+                }
+            });
+        }
+        taken
+    }
+}
+
+/// Whether a number of the window is its maximum.
+#[inline(always)]
+fn takes<T: Real>(x: T, y: T) -> bool {
+    x == y || x.to_f64().is_nan()
+}
+
+impl Primitive for MaxPool {
+    const KIND: Kind = Kind::PiecewiseLinear;
+
+    fn name(&self) -> &'static str {
+        "max_pool"
+    }
+
+    #[track_caller]
+    fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
+        let g = self.0.geometry("max_pool", x[0].shape());
+        let lowest = T::from_f64(f64::NEG_INFINITY);
+        over_places(
+            &g,
+            x[0],
+            lowest,
+            |place, pixel| {
+                if pixel > place || pixel.to_f64().is_nan() { pixel } else { place }
+            },
+        )
+    }
+
+    fn jvp<A: Array>(&self, x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
+        let dx = dx[0]?;
+        let taken = self.taken(&x[0].primal().to_tensor(), &y.primal().to_tensor());
+        Some(dx.reshape(&[count(dx.shape())]).gather(0, &taken).reshape(y.shape()))
+    }
+
+    fn vjp<A: Array>(&self, x: &[&A], y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
+        out.add(0, || {
+            let taken = self.taken(&x[0].primal().to_tensor(), &y.primal().to_tensor());
+            let places = ybar.reshape(&[count(ybar.shape())]);
+            places.scatter_add(0, &taken, count(x[0].shape())).reshape(x[0].shape())
+        });
+    }
+
+    fn jvp_fused<T: Real>(&self, x: &[&Tensor<T>], y: &Tensor<T>, dx: &[Option<&Tensor<T>>]) -> Option<Tensor<T>> {
+        let (g, dx) = (self.0.geometry("max_pool", x[0].shape()), dx[0]?);
+        let ([pixels, places], stride) = (g.sizes(), g.of.window.stride[1]);
+        Some(Tensor::filled(y.shape(), |dy| {
+            pieces(dy, places, g.weight(), |image, dy| {
+                let [x, dx] = [x[0], dx].map(|t| &t.data()[image * pixels..][..pixels]);
+                let y = &y.data()[image * places..][..places];
+                let mut seen = [(); 2].map(|()| vec![T::default(); g.places[1]]);
+                let mut open = vec![true; places];
+                g.for_each(|down, Stretch { across, pixel }| {
+                    let row = down * g.places[1] + across.start..down * g.places[1] + across.end;
+                    let [x_seen, dx_seen] = seen.each_mut().map(|seen| &mut seen[..row.len()]);
+                    take(x_seen, &x[pixel..], stride);
+                    take(dx_seen, &dx[pixel..], stride);
+                    let at = dy[row.clone()].iter_mut().zip(&mut open[row.clone()]).zip(&y[row]);
+                    for (((dy, open), y), (x, dx)) in at.zip(x_seen.iter().zip(dx_seen.iter())) {
+                        let hit = *open & takes(*x, *y);
+                        *dy = if hit { *dx } else { *dy };
+                        *open &= !hit;
+                    }
+                });
+                0.0
+            });
+        }))
+    }
+
+    fn vjp_fused<T: Real>(
+        &self,
+        x: &[&Tensor<T>],
+        y: &Tensor<T>,
+        ybar: &Tensor<T>,
+        out: &mut Cotangents<'_, Tensor<T>>,
+    ) {
+        let g = self.0.geometry("max_pool", x[0].shape());
+        let ([pixels, places], stride) = (g.sizes(), g.of.window.stride[1]);
+        let cotangent = |xbar: &mut [T]| {
+            pieces(xbar, pixels, g.weight(), |image, xbar| {
+                let x = &x[0].data()[image * pixels..][..pixels];
+                let [y, ybar] = [y, ybar].map(|t| &t.data()[image * places..][..places]);
+                let (mut seen, mut open) = (vec![T::default(); g.places[1]], ybar.to_vec());
+                xbar.fill(T::default());
+                g.for_each(|down, Stretch { across, pixel }| {
+                    let row = down * g.places[1] + across.start..down * g.places[1] + across.end;
+                    let seen = &mut seen[..row.len()];
+                    take(seen, &x[pixel..], stride);
+                    // What is seen is replaced by what it is owed; what a place has given it cannot give again.
+                    for ((seen, open), y) in seen.iter_mut().zip(&mut open[row.clone()]).zip(&y[row]) {
+                        let hit = takes(*seen, *y);
+                        *seen = if hit { *open } else { T::default() };
+                        *open = if hit { T::default() } else { *open };
+                    }
+                    give(&mut xbar[pixel..], seen, stride);
+                });
+                0.0
+            });
+        };
+        out.add(0, || Tensor::filled(x[0].shape(), cotangent));
+    }
+
+    recorded_as!(MaxPool);
+}
+
+impl Geometry {
+    /// The work of a number of the image or of the places, in additions.
+    fn weight(&self) -> usize {
+        let [pixels, places] = self.sizes();
+        (count(&self.of.kernel) * places).div_ceil(pixels.max(1)) * 4
+    }
+}
+
+/// Folds what each place sees, in order, onto `start`.
+fn over_places<T: Real>(g: &Geometry, x: &Tensor<T>, start: T, fold: impl Fn(T, T) -> T + Sync) -> Tensor<T> {
+    let ([pixels, places], stride) = (g.sizes(), g.of.window.stride[1]);
+    Tensor::filled(&g.shape(x.shape(), g.places), |out| {
+        pieces(out, places, 2 * count(&g.of.kernel), |image, out| {
+            let x = &x.data()[image * pixels..][..pixels];
+            let mut seen = vec![T::default(); g.places[1]];
+            out.fill(start);
+            g.for_each(|down, Stretch { across, pixel }| {
+                let seen = &mut seen[..across.len()];
+                take(seen, &x[pixel..], stride);
+                let row = &mut out[down * g.places[1]..][across];
+                row.iter_mut().zip(seen.iter()).for_each(|(place, pixel)| *place = fold(*place, *pixel));
+            });
+            0.0
+        });
+    })
+}
+
+/// Every `stride`-th number of `from`.
+#[inline(always)]
+pub(crate) fn take<T: Real>(to: &mut [T], from: &[T], stride: usize) {
+    match stride {
+        1 => to.copy_from_slice(&from[..to.len()]),
+        2 => {
+            // A pair is read at a time, of which the last may be half.
+            let (pairs, _) = from.as_chunks::<2>();
+            let n = pairs.len().min(to.len());
+            to[..n].iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0]);
+            to[n..].iter_mut().zip(&from[2 * n..]).for_each(|(to, from)| *to = *from);
+        }
+        _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, from)| *to = *from),
+    }
+}
+
+/// Adds to every `stride`-th number of `to`.
+#[inline(always)]
+pub(crate) fn give<T: Real>(to: &mut [T], from: &[T], stride: usize) {
+    match stride {
+        1 => to.iter_mut().zip(from).for_each(|(to, from)| *to = *to + *from),
+        2 => {
+            let n = (to.len() / 2).min(from.len());
+            let (pairs, last) = to.split_at_mut(2 * n);
+            let (pairs, _) = pairs.as_chunks_mut::<2>();
+            pairs.iter_mut().zip(from).for_each(|(pair, from)| pair[0] = pair[0] + *from);
+            last.iter_mut().zip(&from[n..]).for_each(|(to, from)| *to = *to + *from);
+        }
+        _ => to.iter_mut().step_by(stride).zip(from).for_each(|(to, from)| *to = *to + *from),
+    }
+}
+
+linear_of_one!(
+    MeanPool,
+    "mean_pool",
+    |p, x| {
+        let g = p.0.geometry("mean_pool", x.shape());
+        let share = T::from_f64(1.0 / count(&p.0.kernel) as f64);
+        over_places(&g, x, T::default(), |place, pixel| place + share * pixel)
+    },
+    |p, shape, ybar| {
+        let &[.., h, w] = shape else { unreachable!("a pooled array has a height and a width") };
+        A::apply(MeanPoolAdjoint { of: p.0, image: [h, w] }, &[ybar])
+    }
+);
+
+linear_of_one!(
+    MeanPoolAdjoint,
+    "mean_pool_adjoint",
+    |p, y| {
+        let &[.., down, across] = y.shape() else { panic!("mean_pool_adjoint: shape {:?} has no places", y.shape()) };
+        let g = p.of.geometry("mean_pool_adjoint", &p.image);
+        assert!(g.places == [down, across], "mean_pool_adjoint: {:?} places, not {:?}", g.places, y.shape());
+        let ([pixels, places], stride) = (g.sizes(), g.of.window.stride[1]);
+        let share = T::from_f64(1.0 / count(&p.of.kernel) as f64);
+        Tensor::filled(&g.shape(y.shape(), p.image), |out| {
+            pieces(out, pixels, g.weight(), |image, out| {
+                let shares: Vec<T> = y.data()[image * places..][..places].iter().map(|y| share * *y).collect();
+                out.fill(T::default());
+                g.for_each(|down, Stretch { across, pixel }| {
+                    give(&mut out[pixel..], &shares[down * g.places[1]..][across], stride);
+                });
+                0.0
+            });
+        })
+    },
+    |p, _shape, ybar| A::apply(MeanPool(p.of), &[ybar])
+);
