@@ -11,6 +11,11 @@ pub enum Init {
     Zeros,
     /// Ones.
     Ones,
+    /// Normal with this standard deviation, such as 0.02 for tables of embeddings.
+    Normal {
+        /// The standard deviation.
+        deviation: f64,
+    },
     /// Normal with standard deviation gain/√in (He et al., arXiv 1502.01852; gain √2 for ReLU, 1 for no activation).
     KaimingNormal {
         /// The factor that makes up for what the activation loses.
@@ -49,13 +54,14 @@ impl Init {
             Init::Zeros => return Tensor::full(shape, T::from_f64(0.0)),
             Init::Ones => return Tensor::full(shape, T::from_f64(1.0)),
             Init::Uniform { bound } => bound / 3f64.sqrt(),
+            Init::Normal { deviation } => deviation,
             Init::KaimingNormal { gain } | Init::KaimingUniform { gain } => gain / (fans(shape).1 as f64).sqrt(),
             Init::XavierUniform { gain } | Init::XavierNormal { gain } => {
                 let (fan_out, fan_in) = fans(shape);
                 gain * (2.0 / (fan_in + fan_out) as f64).sqrt()
             }
         };
-        let normal = matches!(self, Init::KaimingNormal { .. } | Init::XavierNormal { .. });
+        let normal = matches!(self, Init::Normal { .. } | Init::KaimingNormal { .. } | Init::XavierNormal { .. });
         let bound = deviation * 3f64.sqrt();
         let mut number = || if normal { deviation * random.normal() } else { bound * (2.0 * random.uniform() - 1.0) };
         Tensor::from_fn(shape, |_| T::from_f64(number()))
@@ -94,6 +100,7 @@ mod tests {
             (Init::KaimingUniform { gain: 1.0 }, 0.05, 0.05 * 3f64.sqrt()),
             (Init::XavierNormal { gain: 1.0 }, (2.0f64 / 500.0).sqrt(), f64::INFINITY),
             (Init::XavierUniform { gain: 1.0 }, (2.0f64 / 500.0).sqrt(), (6.0f64 / 500.0).sqrt()),
+            (Init::Normal { deviation: 0.02 }, 0.02, f64::INFINITY),
             (Init::Uniform { bound: 0.3 }, 0.1 * 3f64.sqrt(), 0.3),
         ] {
             let (deviation, largest) = spread(init, &shape);

@@ -38,12 +38,16 @@ pub mod file;
 mod init;
 mod layers;
 mod loss;
+pub mod models;
 mod module;
 pub mod random;
 pub mod weights;
 
 pub use direction::{Adam, Direction, Momentum, Sgd, moved};
 pub use init::Init;
-pub use layers::{Activation, Layer, Linear, Mlp, Sequential, UnknownActivation};
+pub use layers::{
+    Activation, Conv1d, Conv2d, Embedding, GroupNorm, Layer, LayerNorm, Linear, Mlp, Reshaping, Residual, RmsNorm,
+    SelfAttention, Sequential, UnknownActivation,
+};
 pub use loss::{Loss, UnknownLoss};
 pub use module::{Architecture, Declarations, Module, Net, ParameterSpec, Scope, init_parameters};

@@ -79,7 +79,17 @@ pub struct Batch<T: Real> {
 }
 
 impl<T: Real> Batch<T> {
-    /// The rows `from..to`.
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.inputs.shape().first().copied().unwrap_or(0)
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The rows `from..to`. A row may have several labels, as many as every other.
     ///
     /// # Panics
     /// If there are not as many.
@@ -87,7 +97,8 @@ impl<T: Real> Batch<T> {
     pub fn rows(&self, from: usize, to: usize) -> Self {
         let targets = match &self.targets {
             Targets::Classes { labels, classes } => {
-                Targets::Classes { labels: labels[from..to].to_vec(), classes: *classes }
+                let a_row = labels.len() / self.len().max(1);
+                Targets::Classes { labels: labels[from * a_row..to * a_row].to_vec(), classes: *classes }
             }
             Targets::Values(values) => Targets::Values(rows_of(values, from, to)),
         };

@@ -2,7 +2,9 @@
 
 use ad_core::Array;
 
-use crate::layers::{Activation, Linear, Mlp};
+use crate::layers::{
+    Activation, Conv1d, Conv2d, Embedding, GroupNorm, LayerNorm, Linear, Mlp, Reshaping, RmsNorm, SelfAttention,
+};
 use crate::module::{Architecture, Declarations, Module, Scope};
 
 /// Modules applied in order; the child at position `i` is named `i`, counting every module, as in PyTorch.
@@ -75,9 +77,52 @@ macro_rules! layers {
     };
 }
 
+/// x plus what layers `inner` make of it (He et al., arXiv 1512.03385).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Residual<M = Layer> {
+    inner: Box<M>,
+}
+
+impl<M> Residual<M> {
+    /// The input added to the output of this module, which must keep its shape.
+    pub fn new(inner: M) -> Self {
+        Residual { inner: Box::new(inner) }
+    }
+}
+
+impl<M: Architecture> Architecture for Residual<M> {
+    fn declare(&self, to: &mut Declarations<'_>) {
+        to.child("inner", &*self.inner);
+    }
+}
+
+impl<A: Array, M: Module<A>> Module<A> for Residual<M> {
+    fn forward(&self, p: &Scope<'_, A>, x: &A) -> A {
+        self.inner.forward(&p.child("inner"), x) + x
+    }
+}
+
 layers! {
     /// A fully connected layer.
     Linear(Linear);
+    /// A convolution of images.
+    Conv2d(Conv2d);
+    /// A convolution of sequences.
+    Conv1d(Conv1d);
+    /// Pooling or flattening.
+    Reshaping(Reshaping);
+    /// Layer normalisation.
+    LayerNorm(LayerNorm);
+    /// Root-mean-square normalisation.
+    RmsNorm(RmsNorm);
+    /// Group normalisation.
+    GroupNorm(GroupNorm);
+    /// A table looked up by number.
+    Embedding(Embedding);
+    /// Self-attention.
+    SelfAttention(SelfAttention);
+    /// The input added to what a layer makes of it.
+    Residual(Residual);
     /// An activation.
     Activation(Activation);
     /// A fully connected network.

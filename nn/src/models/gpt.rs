@@ -1,0 +1,103 @@
+//! The decoder of characters or other tokens.
+
+use ad_core::ops::Attention;
+use ad_core::{Array, Ops};
+
+use crate::init::Init;
+use crate::layers::{Activation, LayerNorm, Linear, SelfAttention, look_up};
+use crate::module::{Architecture, Declarations, Module, Scope};
+
+/// A decoder with normalisation before each part, and learned positions: reads whole numbers (batch, positions), gives the logits of each
+/// position's next token (batch, positions, vocabulary). The design of GPT-2 (Radford et al., 2019).
+///
+/// Tables `wte` (vocabulary, width) and `wpe` (context, width); blocks `blocks.i` of `ln1`, `attn`, `ln2`, and `mlp.up`, activation, `mlp.down`
+/// of four times the width; `ln_f`; and an untied output layer `head` with a bias.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gpt {
+    vocabulary: usize,
+    context: usize,
+    width: usize,
+    blocks: Vec<Block>,
+    norm: LayerNorm,
+    head: Linear,
+}
+
+/// x + attention(norm x), then x + mlp(norm x).
+#[derive(Clone, Debug, PartialEq)]
+struct Block {
+    norms: [LayerNorm; 2],
+    attention: SelfAttention,
+    up: Linear,
+    down: Linear,
+    act: Activation,
+}
+
+impl Gpt {
+    /// A decoder of these sizes.
+    ///
+    /// # Panics
+    /// If the heads do not divide the width.
+    #[track_caller]
+    pub fn new(vocabulary: usize, context: usize, width: usize, heads: usize, blocks: usize, act: Activation) -> Self {
+        let block = Block {
+            norms: [LayerNorm::new(width); 2],
+            attention: SelfAttention::new(width, Attention::causal(heads)),
+            up: Linear::new(width, 4 * width),
+            down: Linear::new(4 * width, width),
+            act,
+        };
+        Gpt {
+            vocabulary,
+            context,
+            width,
+            blocks: vec![block; blocks],
+            norm: LayerNorm::new(width),
+            head: Linear::new(width, vocabulary),
+        }
+    }
+}
+
+impl Architecture for Block {
+    fn declare(&self, to: &mut Declarations<'_>) {
+        to.child("ln1", &self.norms[0]);
+        to.child("attn", &self.attention);
+        to.child("ln2", &self.norms[1]);
+        to.child("mlp.up", &self.up);
+        to.child("mlp.down", &self.down);
+    }
+}
+
+impl<A: Array> Module<A> for Block {
+    fn forward(&self, p: &Scope<'_, A>, x: &A) -> A {
+        let x = self.attention.forward(&p.child("attn"), &self.norms[0].forward(&p.child("ln1"), x)) + x;
+        let up = self.up.forward(&p.child("mlp.up"), &self.norms[1].forward(&p.child("ln2"), &x));
+        self.down.forward(&p.child("mlp.down"), &self.act.apply(&up)) + &x
+    }
+}
+
+impl Architecture for Gpt {
+    fn declare(&self, to: &mut Declarations<'_>) {
+        let table = Init::Normal { deviation: 0.02 };
+        to.parameter("wte", &[self.vocabulary, self.width], table);
+        to.parameter("wpe", &[self.context, self.width], table);
+        for (i, block) in self.blocks.iter().enumerate() {
+            to.child(format_args!("blocks.{i}"), block);
+        }
+        to.child("ln_f", &self.norm);
+        to.child("head", &self.head);
+    }
+}
+
+impl<A: Array> Module<A> for Gpt {
+    fn forward(&self, p: &Scope<'_, A>, x: &A) -> A {
+        let positions = match *x.shape() {
+            [_, positions] if positions <= self.context => positions,
+            ref shape => panic!("gpt: shape {shape:?} is not (batch, at most {} positions)", self.context),
+        };
+        let places = p.get("wpe").slice(&[(0, positions), (0, self.width)]);
+        let x = look_up(p.get("wte"), x) + places;
+        let block = |x: A, (i, block): (usize, &Block)| block.forward(&p.child(format_args!("blocks.{i}")), &x);
+        let x = self.blocks.iter().enumerate().fold(x, block);
+        self.head.forward(&p.child("head"), &self.norm.forward(&p.child("ln_f"), &x))
+    }
+}
