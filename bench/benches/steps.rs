@@ -51,7 +51,7 @@ fn steps(criterion: &mut Criterion, model: &Model, pool: &ThreadPool) {
     for (rule, make) in RULES {
         for (cut, parting) in PARTINGS {
             let start = || {
-                let (net, theta, loss) = (Box::new(model.net.clone()), model.theta.clone(), model.loss.clone());
+                let (net, theta, loss) = (model.another_net(), model.theta.clone(), model.loss.clone());
                 Stepper::new(net, theta, loss, Box::new(Sgd::new()), make()).parting(parting)
             };
             group.bench_function(BenchmarkId::new(format!("{rule}, {cut}"), common::threads(pool)), |b| {

@@ -70,6 +70,12 @@ fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data")
 }
 
+/// The file of this name, in the repository or beside it.
+fn found(file: &str) -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/peers/fixtures");
+    [data(), beside].iter().map(|folder| folder.join(file)).find(|path| path.exists())
+}
+
 /// The fixture of this name, or `None` (and a note) where its file is not to be had.
 ///
 /// # Panics
@@ -79,8 +85,7 @@ pub fn fixture(name: &str) -> Option<Fixture> {
     let all: BTreeMap<String, Expected> = serde_json::from_str(&text).expect("expected.json");
     let expected = all.get(name).unwrap_or_else(|| panic!("no model {name}")).clone();
     let file = format!("{name}.safetensors");
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/peers/fixtures");
-    let Some(path) = [data(), beside].iter().map(|folder| folder.join(&file)).find(|path| path.exists()) else {
+    let Some(path) = found(&file) else {
         println!("skipped: {file} is neither in tests/data nor in ../shared/peers/fixtures");
         return None;
     };
@@ -92,9 +97,8 @@ pub fn fixture(name: &str) -> Option<Fixture> {
 
 /// The whole gradient and Hv of a small model.
 fn second_order(name: &str, parameters: &[String]) -> Option<[Params<Tensor<f64>>; 2]> {
-    let path = data().join(format!("{name}.second-order.safetensors"));
-    let found: BTreeMap<String, Tensor<f64>> =
-        path.exists().then(|| nn::weights::load(&path).expect("a fixture"))?.into_iter().collect();
+    let path = found(&format!("{name}.second-order.safetensors"))?;
+    let found: BTreeMap<String, Tensor<f64>> = nn::weights::load(&path).expect("a fixture").into_iter().collect();
     let part = |prefix: &str| {
         Params::new(parameters.iter().map(|name| (name.clone(), found[&format!("{prefix}.{name}")].clone())))
     };

@@ -201,7 +201,7 @@ fn misuse_is_told_in_one_line_with_exit_code_2() {
         ("--threads 0", "--threads"),
         ("train --nonsense", "--nonsense"),
         ("cost --model mlp-digit", "did you mean mlp-digits?"),
-        ("cost --model cnn", "not supported yet"),
+        (r#"cost --model {"kind":"cnn"}"#, "key `channels` is missing"),
         ("cost --model {", "invalid JSON"),
         (r#"cost --model {"kind":"mlp","sizes":[4],"batch":2,"act":"relu","loss":"ce"}"#, "sizes: found [4]"),
         (r#"cost --model {"kind":"mlp","sizes":[4,2],"batch":2,"act":"swish","loss":"ce"}"#, "act: found \"swish\""),

@@ -7,7 +7,6 @@ use ad_core::{HessianOperator, Params, Tensor};
 use bench::reference::draw::draw;
 use bench::reference::{Case, Spec};
 use gen_sched::{Objective, Supervised};
-use nn::Mlp;
 use parabola_tests::program::{one_line_error, parabola};
 use serde_json::{Value, json};
 
@@ -44,8 +43,8 @@ type Omega = fn(f64, f64) -> f64;
 
 /// Loss, g·ω, ω·Hω and ω·Gω on `case` from products with the whole Hessian and Gauss–Newton matrix.
 fn by_products(spec: &Spec, case: &Case, other: &Case, omega: Omega) -> [f64; 4] {
-    let net = Mlp::new(&spec.sizes, spec.act).act_out(spec.act_out);
-    let [here, there] = [case, other].map(|c| Supervised { net: &net, loss: &spec.loss, batch: &c.batch });
+    let net = spec.net::<f64>();
+    let [here, there] = [case, other].map(|c| Supervised { net: &*net, loss: &spec.loss, batch: &c.batch });
     let h = HessianOperator::new(|p| here.record(p), &case.theta);
     let g = h.gradient();
     let before = HessianOperator::new(|p| there.record(p), &other.theta).gradient();
@@ -237,16 +236,10 @@ fn sweeps_that_make_no_sense_are_refused() {
         (vec!["--model", SMALL, "--scaling", "height"], "batch, width, depth"),
         (vec!["--model", SMALL, "--scaling", "batch", "--weights", "w.safetensors"], "--weights"),
         (vec!["--model", SMALL, "--out", &out], "--scaling"),
-        (
-            vec!["--model", &flat, "--scaling", "width", "--out", &out],
-            "--scaling width: a model of sizes [3, 2] has no hidden",
-        ),
-        (
-            vec!["--model", &flat, "--scaling", "depth", "--out", &out],
-            "--scaling depth: a model of sizes [3, 2] has no hidden",
-        ),
+        (vec!["--model", &flat, "--scaling", "width", "--out", &out], "--scaling width: sizes [3, 2] has no hidden"),
+        (vec!["--model", &flat, "--scaling", "depth", "--out", &out], "--scaling depth: sizes [3, 2] has no hidden"),
         (vec!["--model", &large, "--scaling", "width", "--out", &out], "sizes [3, 40000, 40000, 2] with batch 2"),
-        (vec!["--model", "gpt", "--scaling", "width", "--out", &out], "kind `gpt`"),
+        (vec!["--model", r#"{"kind":"rnn"}"#, "--scaling", "width", "--out", &out], "found \"rnn\""),
     ] {
         let message = fail(&args, 2);
         assert!(message.contains(culprit), "{args:?}: {message}");
@@ -265,8 +258,7 @@ fn models_that_make_no_sense_are_misuse() {
     for (model, culprit) in [
         ("resnet", "unknown model `resnet`; expected one of single-layer, mlp-digits, mlp-mnist"),
         ("mlp-wyde", "did you mean mlp-wide?"),
-        ("gpt", "kind `gpt` are not supported yet"),
-        (r#"{"kind":"cnn","batch":64}"#, "kind `cnn` are not supported yet"),
+        (r#"{"kind":"cnn","batch":64}"#, "key `channels` is missing"),
         (r#"{"kind":"mlp","sizes":[4,2]"#, "invalid JSON"),
         (r#"{"kind":"mlp","sizes":[4,2],"batch":0,"act":"relu","loss":"ce"}"#, "batch: found 0"),
         (r#"{"kind":"mlp","sizes":[4,2],"batch":2,"act":"gelu_tanh","loss":"ce"}"#, "expected one of tanh, relu, gelu"),

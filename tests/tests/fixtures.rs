@@ -4,12 +4,11 @@ use ad_core::{HessianOperator, Params, Real, Tensor, Var};
 use bench::measure::{DirectionName, measure};
 use bench::reference::Case;
 use gen_sched::{Objective, Point, Supervised};
-use nn::Mlp;
 use nn::data::{Batch, Targets};
 use parabola_tests::fixtures::{Check, Fixture, fixture};
 
-const SMALL: [&str; 3] = ["single-layer", "mlp-digits", "mlp-concave"];
-const LARGE: [&str; 3] = ["mlp-mnist", "mlp-wide", "mlp-wide-256"];
+const SMALL: [&str; 6] = ["single-layer", "mlp-digits", "mlp-concave", "cnn-small", "cnn-pools", "gpt-small"];
+const LARGE: [&str; 5] = ["mlp-mnist", "mlp-wide", "mlp-wide-256", "cnn", "gpt"];
 
 #[track_caller]
 fn assert_close(what: &str, found: f64, expected: f64, tolerance: f64) {
@@ -19,14 +18,14 @@ fn assert_close(what: &str, found: f64, expected: f64, tolerance: f64) {
 
 /// What the engine finds on one set in precision `T`: the parameters, computed in double precision, are rounded to it.
 fn found<T: Real>(f: &Fixture, set: &Case) -> Check {
-    let net = Mlp::new(&f.spec.sizes, f.spec.act).act_out(f.spec.act_out);
+    let net = f.spec.net::<T>();
     let targets = match &set.batch.targets {
         Targets::Classes { labels, classes } => Targets::Classes { labels: labels.clone(), classes: *classes },
         Targets::Values(values) => Targets::Values(values.cast()),
     };
     let batch = Batch { inputs: set.batch.inputs.cast(), targets };
     let theta = set.theta.map(Tensor::cast::<T>);
-    let objective = Supervised { net: &net, loss: &f.spec.loss, batch: &batch };
+    let objective = Supervised { net: &*net, loss: &f.spec.loss, batch: &batch };
     let point = Point::new(&objective, &theta);
     let gradient = point.gradient();
     let mut line = point.line(&gradient, &gradient);
@@ -67,8 +66,8 @@ fn inner(a: &Params<Tensor<f64>>, b: &Params<Tensor<f64>>) -> f64 {
 
 /// The values along the probe direction, and the whole gradient and Hv where they are given, in double precision.
 fn directions(f: &Fixture) {
-    let net = Mlp::new(&f.spec.sizes, f.spec.act).act_out(f.spec.act_out);
-    let objective = Supervised { net: &net, loss: &f.spec.loss, batch: &f.case.batch };
+    let net = f.spec.net::<f64>();
+    let objective = Supervised { net: &*net, loss: &f.spec.loss, batch: &f.case.batch };
     let h = HessianOperator::new(|p: &Params<Var<Tensor<f64>>>| objective.record(p), &f.case.theta);
     let v = f.case.probe_direction();
     let (gradient, hv, gv, c) = (h.gradient(), h.hvp(&v), h.ggn_vp(&v), h.curvature(&v));

@@ -146,9 +146,9 @@ fn concave_points_take_the_default_rate() {
     }
 
     let f = fixture("mlp-concave").expect("it stands in the repository");
-    let net = Mlp::new(&f.spec.sizes, f.spec.act).act_out(true);
+    let net = f.spec.net::<f64>();
     let mut stepper: Stepper<f64> =
-        Stepper::new(Box::new(net), f.case.theta, Loss::Mse, Box::new(Sgd::new()), Box::new(ExactGen::default()));
+        Stepper::new(net, f.case.theta, Loss::Mse, Box::new(Sgd::new()), Box::new(ExactGen::default()));
     let report = stepper.step(&f.case.batch.inputs, &f.case.batch.targets);
     assert_eq!((report.reason, report.alpha), (Reason::Concave, DEFAULT_RATE));
     // The Gauss–Newton part is positive there: a principled fallback stands ready.

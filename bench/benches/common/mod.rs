@@ -7,7 +7,7 @@ use bench::reference::{Spec, draw::draw};
 use criterion::{Bencher, Criterion};
 use gen_sched::Supervised;
 use nn::data::{Batch, Targets};
-use nn::{Loss, Mlp};
+use nn::{Loss, Net};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Settings for short runs, which flags override.
@@ -41,7 +41,8 @@ pub(crate) fn wave(shape: &[usize], phase: f64) -> Tensor<f32> {
 
 /// A reference model in single precision.
 pub(crate) struct Model {
-    pub(crate) net: Mlp,
+    spec: Spec,
+    pub(crate) net: Box<dyn Net<f32>>,
     pub(crate) loss: Loss,
     pub(crate) theta: Params<Tensor<f32>>,
     pub(crate) batch: Batch<f32>,
@@ -60,15 +61,21 @@ impl Model {
             Targets::Values(values) => Targets::Values(values.cast()),
         };
         Model {
-            net: Mlp::new(&spec.sizes, spec.act).act_out(spec.act_out),
-            loss: spec.loss,
+            net: spec.net(),
+            loss: spec.loss.clone(),
             theta: case.theta.map(Tensor::cast),
             batch: Batch { inputs: case.batch.inputs.cast(), targets },
+            spec,
         }
+    }
+
+    /// The network once more.
+    pub(crate) fn another_net(&self) -> Box<dyn Net<f32>> {
+        self.spec.net()
     }
 
     /// The loss on the whole batch.
     pub(crate) fn objective(&self) -> Supervised<'_, f32> {
-        Supervised { net: &self.net, loss: &self.loss, batch: &self.batch }
+        Supervised { net: &*self.net, loss: &self.loss, batch: &self.batch }
     }
 }

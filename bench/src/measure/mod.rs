@@ -98,8 +98,10 @@ pub struct Measured {
     pub flop: Quantities<u64>,
     /// Bytes of parameters, inputs and all arrays of a call that are in use at once.
     pub peak_bytes: Quantities<usize>,
-    /// The products of the gradient, with nothing in between.
-    pub products: Products,
+    /// The products of the gradient, with nothing in between; absent where it computes more than the products of fully connected
+    /// layers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub products: Option<Products>,
 }
 
 impl Measured {
@@ -122,14 +124,13 @@ pub fn measure<T: Real>(spec: &Spec, case: &Case, direction: DirectionName, repe
     let ms = each(&model, &sets, |call| median_ms(repeats, call));
     let counted = each(&model, &sets, |call| count(&sets[0], call));
     let [check, check_b] = [0, 1].map(|i| model.gen_exact(&sets[i]).0);
-    let (products_ms, products_flop) = measure_products::<T>(spec, repeats);
     Measured {
         check,
         check_b,
         ms,
         flop: counted.map(|(flop, _)| flop),
         peak_bytes: counted.map(|(_, bytes)| bytes),
-        products: Products { ms: products_ms, flop: products_flop },
+        products: measure_products::<T>(spec, repeats),
     }
 }
 
@@ -188,7 +189,6 @@ impl<N: Copy> Quantities<N> {
 mod tests {
     use ad_core::{HessianOperator, Params, Tensor};
     use gen_sched::{Objective, Supervised};
-    use nn::Mlp;
 
     use super::*;
     use crate::reference::draw::draw;
@@ -211,9 +211,9 @@ mod tests {
         let spec = spec(extra);
         let case = draw(&spec);
         let measured = measure::<f64>(&spec, &case, direction, 1);
-        let net = Mlp::new(&spec.sizes, spec.act).act_out(spec.act_out);
+        let net = spec.net::<f64>();
         let cases = [case.clone(), case.set_b()];
-        let objectives = cases.each_ref().map(|c| Supervised { net: &net, loss: &spec.loss, batch: &c.batch });
+        let objectives = cases.each_ref().map(|c| Supervised { net: &*net, loss: &spec.loss, batch: &c.batch });
         let [a, b] = [0, 1].map(|i| HessianOperator::new(|p| objectives[i].record(p), &cases[i].theta));
         for (check, h, other) in [(measured.check, &a, &b), (measured.check_b, &b, &a)] {
             let g = h.gradient();

@@ -3,7 +3,7 @@
 use ad_core::{Params, Real, Tensor};
 use gen_sched::{Line, Objective, Parted, Parting, Point};
 use nn::data::{Batch, Targets};
-use nn::{Direction, Loss, Mlp};
+use nn::{Direction, Loss, Net};
 
 use super::{Checked, DirectionName};
 use crate::reference::{Case, Spec};
@@ -42,18 +42,14 @@ impl<T: Real> Set<T> {
 
 /// The network and its loss.
 pub(super) struct Model<T: Real> {
-    net: Mlp,
+    net: Box<dyn Net<T>>,
     loss: Loss,
     probe: Params<Tensor<T>>,
 }
 
 impl<T: Real> Model<T> {
     pub(super) fn new(spec: &Spec, case: &Case) -> Self {
-        Model {
-            net: Mlp::new(&spec.sizes, spec.act).act_out(spec.act_out),
-            loss: spec.loss.clone(),
-            probe: case.probe_direction().map(Tensor::cast),
-        }
+        Model { net: spec.net(), loss: spec.loss.clone(), probe: case.probe_direction().map(Tensor::cast) }
     }
 
     /// Both sets. The direction of each has taken one step on the other set, so that it differs from the gradient if it
@@ -68,7 +64,7 @@ impl<T: Real> Model<T> {
     }
 
     pub(super) fn objective<'a>(&'a self, set: &'a Set<T>) -> Parted<'a, T> {
-        Parted::new(&self.net, &self.loss, &set.batch, Parting::Automatic, &set.theta)
+        Parted::new(&*self.net, &self.loss, &set.batch, Parting::Automatic, &set.theta)
     }
 
     pub(super) fn value(&self, set: &Set<T>) -> f64 {

@@ -4,8 +4,10 @@ use std::hint::black_box;
 
 use ad_core::{Ops, Real, Tensor, work};
 
+use super::Products;
 use super::timing::median_ms;
 use crate::reference::Spec;
+use crate::reference::spec::Network;
 
 /// The products of one layer, and arrays of their sizes.
 struct Layer<T: Real> {
@@ -27,11 +29,11 @@ impl<T: Real> Layer<T> {
 }
 
 /// Median milliseconds and floating-point operations of the products that a gradient of the model computes, one after
-/// another with nothing in between.
-pub(super) fn measure_products<T: Real>(spec: &Spec, repeats: usize) -> (f64, u64) {
+/// another with nothing in between; `None` where it computes more than the products of fully connected layers.
+pub(super) fn measure_products<T: Real>(spec: &Spec, repeats: usize) -> Option<Products> {
+    let Network::Mlp { sizes, .. } = &spec.network else { return None };
     let wave = |shape: &[usize]| Tensor::from_fn(shape, |i| T::from_f64((0.37 * i as f64).sin()));
-    let layers: Vec<Layer<T>> = spec
-        .sizes
+    let layers: Vec<Layer<T>> = sizes
         .windows(2)
         .enumerate()
         .map(|(i, size)| Layer {
@@ -43,6 +45,6 @@ pub(super) fn measure_products<T: Real>(spec: &Spec, repeats: usize) -> (f64, u6
         .collect();
     let before = work::flops();
     layers.iter().for_each(Layer::run);
-    let flops = work::flops() - before;
-    (median_ms(repeats, |_| layers.iter().for_each(Layer::run)), flops)
+    let flop = work::flops() - before;
+    Some(Products { ms: median_ms(repeats, |_| layers.iter().for_each(Layer::run)), flop })
 }

@@ -5,33 +5,52 @@ use nn::Loss;
 use nn::data::{Batch, Targets};
 use nn::random::Key;
 
+use super::spec::Network;
 use super::{Case, Spec};
 
-/// Draws parameters and batch: weights N(0, 1/inputs), biases N(0, 0.01), both times the spec's scale; inputs and
-/// targets uniform on [0, 1), labels uniform. Everything is rounded to `f32`, so that `f32` and `f64` start from the
-/// same numbers.
+/// Draws parameters and batch, all parameters times the spec's scale: weights N(0, 1/fan in), biases N(0, 0.01), gains of
+/// normalisation N(1, 0.01), tables of embeddings N(0, 0.0025); inputs and values uniform on [0, 1), tokens and labels uniform. Everything
+/// is rounded to `f32`, so that `f32` and `f64` start from the same numbers.
 ///
 /// The distributions are those of the reference models; the numbers depend on the spec's seed alone.
 pub fn draw(spec: &Spec) -> Case {
     let mut random = Key::new(spec.seed).named("reference").generator();
-    let mut parameters = Vec::with_capacity(2 * spec.layers());
-    for (i, (inputs, outputs)) in spec.layer_sizes().enumerate() {
-        let spread = spec.scale / (inputs as f64).sqrt();
-        let weight = Tensor::from_fn(&[outputs, inputs], |_| rounded(spread * random.normal()));
-        let bias = Tensor::from_fn(&[outputs], |_| rounded(0.1 * spec.scale * random.normal()));
-        parameters.push((format!("layers.{i}.weight"), weight));
-        parameters.push((format!("layers.{i}.bias"), bias));
-    }
-    let inputs = Tensor::from_fn(&[spec.batch, spec.inputs()], |_| rounded(random.uniform()));
-    let classes = spec.outputs();
+    let parameters: Vec<(String, Tensor<f64>)> = spec
+        .parameter_specs()
+        .into_iter()
+        .map(|p| {
+            let (mean, deviation) = moments(&p.name, &p.shape);
+            let number = |_| rounded(spec.scale * (mean + deviation * random.normal()));
+            let values = Tensor::from_fn(&p.shape, number);
+            (p.name, values)
+        })
+        .collect();
+    let classes = spec.network.outputs();
+    let inputs = match spec.network {
+        Network::Gpt { vocabulary, .. } => {
+            Tensor::from_fn(&spec.input_shape(), |_| (random.uniform() * vocabulary as f64).floor())
+        }
+        _ => Tensor::from_fn(&spec.input_shape(), |_| rounded(random.uniform())),
+    };
     let targets = match spec.loss {
         Loss::CrossEntropy { .. } => {
-            let labels = (0..spec.batch).map(|_| (random.uniform() * classes as f64) as u32).collect();
+            let labels = spec.label_shape().iter().product();
+            let labels = (0..labels).map(|_| (random.uniform() * classes as f64) as u32).collect();
             Targets::Classes { labels, classes }
         }
         _ => Targets::Values(Tensor::from_fn(&[spec.batch, classes], |_| rounded(random.uniform()))),
     };
     Case { theta: Params::new(parameters), batch: Batch { inputs, targets } }
+}
+
+/// Mean and standard deviation of a parameter before scaling.
+fn moments(name: &str, shape: &[usize]) -> (f64, f64) {
+    match shape {
+        [_] if name.ends_with("weight") => (1.0, 0.1),
+        [_] => (0.0, 0.1),
+        _ if matches!(name, "wte" | "wpe") => (0.0, 0.05),
+        _ => (0.0, 1.0 / (shape[1..].iter().product::<usize>() as f64).sqrt()),
+    }
 }
 
 fn rounded(x: f64) -> f64 {

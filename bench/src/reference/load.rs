@@ -7,6 +7,7 @@ use nn::Loss;
 use nn::data::{Batch, Targets};
 use nn::weights::{Entry, WeightsError, match_parameters, read};
 
+use super::spec::Network;
 use super::{Case, Spec};
 
 /// A file does not hold the parameters and batch of a model; the message is one line that names file and tensor.
@@ -27,59 +28,60 @@ pub enum LoadError {
         /// What it should hold.
         expected: &'static str,
     },
-    /// There is not one label for each row.
-    #[error("{}: tensor `y`: found shape {found:?}, expected [{rows}]", path.display())]
+    /// There is not one label for each output.
+    #[error("{}: tensor `y`: found shape {found:?}, expected {expected:?}", path.display())]
     Labels {
         /// The file.
         path: PathBuf,
         /// Shape of the labels.
         found: Shape,
-        /// Rows of the batch.
-        rows: usize,
+        /// Shape that they should have.
+        expected: Shape,
     },
-    /// A label that is no class of the model.
-    #[error("{}: tensor `y`: found label {found} in row {row}, expected 0 to {}", path.display(), classes - 1)]
+    /// A label or token that is none of the model's.
+    #[error("{}: tensor `{tensor}`: found {found} at position {row}, expected 0 to {}", path.display(), classes - 1)]
     Label {
         /// The file.
         path: PathBuf,
+        /// Name of the tensor.
+        tensor: &'static str,
         /// The label.
         found: i64,
-        /// Its row.
+        /// Its position.
         row: usize,
         /// How many classes the model has.
         classes: usize,
     },
 }
 
-/// Reads `layers.i.weight` (out, in), `layers.i.bias` (out), `x` (batch, inputs) and `y` from a safetensors file:
-/// integer labels (batch) for cross-entropy, values (batch, outputs) otherwise.
+/// Reads the parameters by name, inputs `x` and targets `y` from a safetensors file: integer labels for cross-entropy, one for each
+/// output, and values (batch, outputs) otherwise. A decoder's inputs are integers too.
 ///
 /// # Errors
 /// If the file is not such a file or does not fit the model.
 pub fn load(path: &Path, spec: &Spec) -> Result<Case, LoadError> {
     let classifies = matches!(spec.loss, Loss::CrossEntropy { .. });
+    let tokens = matches!(spec.network, Network::Gpt { .. });
     let (mut numbers, mut labels) = (Vec::new(), None);
     for (name, entry) in read::<f64>(path)? {
+        let whole = name == "y" && classifies || name == "x" && tokens;
         match entry {
-            Entry::Integers { shape, data } if name == "y" && classifies => labels = Some((shape, data)),
-            Entry::Reals(_) if name == "y" && classifies => {
-                return Err(kind(path, name, "real numbers", "integer labels"));
-            }
+            Entry::Integers { shape, data } if name == "y" && whole => labels = Some((shape, data)),
+            Entry::Integers { shape, data } if whole => numbers.push((name, inputs(path, spec, shape, &data)?)),
+            Entry::Reals(_) if name == "y" && whole => return Err(kind(path, name, "real numbers", "integer labels")),
+            Entry::Reals(_) if whole => return Err(kind(path, name, "real numbers", "integers")),
             Entry::Integers { .. } => return Err(kind(path, name, "integers", "real numbers")),
             Entry::Reals(tensor) => numbers.push((name, tensor)),
         }
     }
-    let mut expected: Vec<(String, Vec<usize>)> = Vec::new();
-    for (i, (inputs, outputs)) in spec.layer_sizes().enumerate() {
-        expected.push((format!("layers.{i}.weight"), vec![outputs, inputs]));
-        expected.push((format!("layers.{i}.bias"), vec![outputs]));
-    }
+    let mut expected: Vec<(String, Vec<usize>)> =
+        spec.parameter_specs().into_iter().map(|p| (p.name, p.shape)).collect();
     let parameters = expected.len();
-    expected.push(("x".to_owned(), vec![spec.batch, spec.inputs()]));
-    let values = vec![spec.batch, spec.outputs()];
+    expected.push(("x".to_owned(), spec.input_shape()));
+    let values = vec![spec.batch, spec.network.outputs()];
     if labels.is_none() {
         // Where labels are due and absent, they are reported missing together with whatever else is.
-        expected.push(("y".to_owned(), if classifies { vec![spec.batch] } else { values }));
+        expected.push(("y".to_owned(), if classifies { spec.label_shape() } else { values }));
     }
     let mut tensors = match_parameters(path, numbers, &expected)?.into_iter();
     let theta: Vec<(String, Tensor<f64>)> =
@@ -93,22 +95,33 @@ pub fn load(path: &Path, spec: &Spec) -> Result<Case, LoadError> {
     Ok(Case { theta: Params::new(theta), batch: Batch { inputs, targets } })
 }
 
+/// A decoder's inputs, checked to be tokens.
+fn inputs(path: &Path, spec: &Spec, shape: Shape, data: &[i64]) -> Result<Tensor<f64>, LoadError> {
+    let tokens = whole(path, "x", data, spec.network.outputs())?;
+    Ok(Tensor::from_vec(&shape, tokens.into_iter().map(f64::from).collect()))
+}
+
 fn kind(path: &Path, tensor: String, found: &'static str, expected: &'static str) -> LoadError {
     LoadError::Kind { path: path.into(), tensor, found, expected }
 }
 
-/// Labels, checked to be one a row and within the classes.
+/// Labels, checked to be one for each output and within the classes.
 fn classes(path: &Path, spec: &Spec, shape: Shape, data: &[i64]) -> Result<Targets<f64>, LoadError> {
-    if shape.as_slice() != [spec.batch] {
-        return Err(LoadError::Labels { path: path.into(), found: shape, rows: spec.batch });
+    if shape.as_slice() != spec.label_shape() {
+        let expected = Shape::from_vec(spec.label_shape());
+        return Err(LoadError::Labels { path: path.into(), found: shape, expected });
     }
-    let classes = spec.outputs();
+    let classes = spec.network.outputs();
+    Ok(Targets::Classes { labels: whole(path, "y", data, classes)?, classes })
+}
+
+/// Whole numbers, checked to be below `classes`.
+fn whole(path: &Path, tensor: &'static str, data: &[i64], classes: usize) -> Result<Vec<u32>, LoadError> {
     let label = |(row, &found): (usize, &i64)| {
         let class = u32::try_from(found).ok().filter(|c| (*c as usize) < classes);
-        class.ok_or_else(|| LoadError::Label { path: path.into(), found, row, classes })
+        class.ok_or_else(|| LoadError::Label { path: path.into(), tensor, found, row, classes })
     };
-    let labels = data.iter().enumerate().map(label).collect::<Result<_, _>>()?;
-    Ok(Targets::Classes { labels, classes })
+    data.iter().enumerate().map(label).collect()
 }
 
 #[cfg(test)]
@@ -202,8 +215,8 @@ mod tests {
         let nan = refused(|e| e[2].3[4..8].copy_from_slice(&f32::NAN.to_le_bytes()));
         assert!(nan.contains("layers.1.weight") && nan.contains("element 1: found NaN"), "{nan}");
         let beyond = refused(|e| e[5] = labels(&[0, 1, 2, 0, 0]));
-        assert!(beyond.ends_with("tensor `y`: found label 2 in row 2, expected 0 to 1"), "{beyond}");
-        assert!(refused(|e| e[5] = labels(&[-1, 1, 1, 0, 0])).contains("found label -1 in row 0"));
+        assert!(beyond.ends_with("tensor `y`: found 2 at position 2, expected 0 to 1"), "{beyond}");
+        assert!(refused(|e| e[5] = labels(&[-1, 1, 1, 0, 0])).contains("found -1 at position 0"));
         assert!(refused(|e| e[5] = labels(&[0, 1])).ends_with("tensor `y`: found shape [2], expected [5]"));
         let values = refused(|e| e[5] = single("y", &Tensor::full(&[5], 0.0)));
         assert!(values.ends_with("tensor `y`: found real numbers, expected integer labels"), "{values}");

@@ -14,9 +14,9 @@ pub use spec::Spec;
 /// Parameters and one batch of a reference model, in `f64` but drawn and stored as `f32`.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// `layers.i.weight` of shape (out, in) and `layers.i.bias` of shape (out), layer by layer.
+    /// The parameters by name, in the network's order.
     pub theta: Params<Tensor<f64>>,
-    /// Inputs (batch, inputs), and labels for cross-entropy or values (batch, outputs) for the squared losses.
+    /// Inputs, rows first, and labels for cross-entropy or values (batch, outputs) for the squared losses.
     pub batch: Batch<f64>,
 }
 
@@ -26,7 +26,8 @@ impl Case {
     pub fn set_b(&self) -> Case {
         let scaled = |t: &Tensor<f64>| Tensor::from_vec(t.shape(), t.data().iter().map(|p| 0.98 * p).collect());
         let Batch { inputs, targets } = &self.batch;
-        let rows = inputs.data().chunks_exact(inputs.shape()[1]).rev().flatten().copied().collect();
+        let size = inputs.shape()[1..].iter().product();
+        let rows = inputs.data().chunks_exact(size).rev().flatten().copied().collect();
         let inputs = Tensor::from_vec(inputs.shape(), rows);
         Case { theta: self.theta.map(scaled), batch: Batch { inputs, targets: targets.clone() } }
     }

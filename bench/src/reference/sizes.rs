@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::Spec;
-use super::spec::SpecError;
+use super::spec::{Network, SpecError};
 
 /// What is varied of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
@@ -21,7 +21,7 @@ pub enum SizeAxis {
 /// A model in one of its sizes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SizedModel {
-    /// The rows of the batch, the width of the first hidden layer, or the number of hidden layers.
+    /// The rows of the batch, the width of the first hidden layer or of a decoder, or the number of hidden layers or blocks.
     pub size: usize,
     /// The model.
     pub spec: Spec,
@@ -43,7 +43,8 @@ impl SizeAxis {
     /// The model in five sizes, smallest first, each twice the one before, and which of them is its own: from a quarter of
     /// it to four times it, further up where a quarter would be less than 1. Halves are rounded up.
     ///
-    /// More hidden layers repeat the last one; fewer leave out the last ones.
+    /// More hidden layers repeat the last one; fewer leave out the last ones. A convolutional network's width is that of its channels and its
+    /// hidden layers, its depth the number of its hidden layers.
     ///
     /// # Errors
     /// If the model has no hidden layer to vary, or the largest size has more numbers than are supported.
@@ -54,17 +55,16 @@ impl SizeAxis {
     /// let spec = Spec::from_name_or_json("mlp-digits")?;
     /// let (models, own) = SizeAxis::Width.ladder(&spec)?;
     /// assert_eq!(models.each_ref().map(|m| m.size), [32, 64, 128, 256, 512]);
-    /// assert_eq!((&models[own].spec, &models[0].spec.sizes), (&spec, &vec![64, 32, 32, 10]));
+    /// assert_eq!((&models[own].spec, models[0].spec.network.to_string()), (&spec, "sizes [64, 32, 32, 10]".to_owned()));
     /// # Ok::<(), bench::reference::spec::SpecError>(())
     /// ```
     pub fn ladder(self, spec: &Spec) -> Result<([SizedModel; SIZES], usize), SpecError> {
-        let hidden = &spec.sizes[1..spec.layers()];
         let own = match self {
             SizeAxis::Batch => Some(spec.batch),
-            SizeAxis::Width => hidden.iter().min().copied(),
-            SizeAxis::Depth => Some(hidden.len()).filter(|n| *n > 0),
+            SizeAxis::Width => spec.network.hidden().iter().min().copied(),
+            SizeAxis::Depth => spec.network.depth(),
         };
-        let own = own.ok_or_else(|| SpecError::NoHidden { axis: self.name(), sizes: spec.sizes.clone() })?;
+        let own = own.ok_or_else(|| SpecError::NoHidden { axis: self.name(), what: spec.network.to_string() })?;
         let below = own.ilog2().min(2);
         let models: Result<Vec<SizedModel>, SpecError> =
             (0..SIZES as u32).map(|above| self.sized(spec, |n| (n << above).div_ceil(1 << below))).collect();
@@ -73,21 +73,81 @@ impl SizeAxis {
 
     /// The model with its sizes along the axis changed.
     fn sized(self, spec: &Spec, change: impl Fn(usize) -> usize) -> Result<SizedModel, SpecError> {
-        let (inputs, hidden, outputs) = (spec.inputs(), &spec.sizes[1..spec.layers()], spec.outputs());
-        let around = |hidden: Vec<usize>| [vec![inputs], hidden, vec![outputs]].concat();
-        let (size, spec) = match self {
-            SizeAxis::Batch => (change(spec.batch), spec.resized(spec.sizes.clone(), change(spec.batch))?),
-            SizeAxis::Width => {
-                let widths: Vec<usize> = hidden.iter().map(|n| change(*n)).collect();
-                (widths[0], spec.resized(around(widths), spec.batch)?)
-            }
-            SizeAxis::Depth => {
-                let last = hidden.len() - 1;
-                let widths: Vec<usize> = (0..change(hidden.len())).map(|i| hidden[i.min(last)]).collect();
-                (widths.len(), spec.resized(around(widths), spec.batch)?)
-            }
+        let (batch, network) = match self {
+            SizeAxis::Batch => (change(spec.batch), spec.network.clone()),
+            SizeAxis::Width => (spec.batch, spec.network.widened(change)),
+            SizeAxis::Depth => (spec.batch, spec.network.deepened(change)),
         };
-        Ok(SizedModel { size, spec })
+        let size = match self {
+            SizeAxis::Batch => Some(batch),
+            SizeAxis::Width => network.hidden().first().copied(),
+            SizeAxis::Depth => network.depth(),
+        };
+        Ok(SizedModel { size: size.unwrap_or(0), spec: spec.resized(network, batch)? })
+    }
+}
+
+/// The hidden layers among the sizes of fully connected layers, inputs left out.
+fn hidden(sizes: &[usize]) -> &[usize] {
+    &sizes[..sizes.len() - 1]
+}
+
+/// The last of these sizes, repeated or left out.
+fn resized(sizes: &[usize], change: impl Fn(usize) -> usize) -> Vec<usize> {
+    let (hidden, outputs) = (hidden(sizes), sizes[sizes.len() - 1]);
+    let last = hidden.len() - 1;
+    (0..change(hidden.len())).map(|i| hidden[i.min(last)]).chain([outputs]).collect()
+}
+
+/// Hidden sizes changed, outputs kept.
+fn changed(sizes: &[usize], change: impl Fn(usize) -> usize) -> Vec<usize> {
+    hidden(sizes).iter().map(|n| change(*n)).chain([sizes[sizes.len() - 1]]).collect()
+}
+
+impl Network {
+    /// The widths of hidden layers, convolutions included, or of a decoder's blocks.
+    pub fn hidden(&self) -> Vec<usize> {
+        match self {
+            Network::Mlp { sizes, .. } => hidden(&sizes[1..]).to_vec(),
+            Network::Cnn { channels, fc, .. } => [&channels[1..], hidden(fc)].concat(),
+            Network::Gpt { width, .. } => vec![*width],
+        }
+    }
+
+    /// The number of hidden layers, where there are any.
+    fn depth(&self) -> Option<usize> {
+        let layers = match self {
+            Network::Mlp { sizes, .. } => sizes.len() - 2,
+            Network::Cnn { fc, .. } => fc.len() - 1,
+            Network::Gpt { layers, .. } => *layers,
+        };
+        Some(layers).filter(|n| *n > 0)
+    }
+
+    /// With all hidden widths changed.
+    fn widened(&self, change: impl Fn(usize) -> usize) -> Network {
+        let mut wide = self.clone();
+        match &mut wide {
+            Network::Mlp { sizes, .. } => *sizes = [vec![sizes[0]], changed(&sizes[1..], change)].concat(),
+            Network::Cnn { channels, fc, .. } => {
+                channels[1..].iter_mut().for_each(|c| *c = change(*c));
+                *fc = changed(fc, change);
+            }
+            // Whole numbers a head, so that the number of heads stays.
+            Network::Gpt { width, heads, .. } => *width = change(*width).next_multiple_of(*heads),
+        }
+        wide
+    }
+
+    /// With another number of hidden layers.
+    fn deepened(&self, change: impl Fn(usize) -> usize) -> Network {
+        let mut deep = self.clone();
+        match &mut deep {
+            Network::Mlp { sizes, .. } => *sizes = [vec![sizes[0]], resized(&sizes[1..], change)].concat(),
+            Network::Cnn { fc, .. } => *fc = resized(fc, change),
+            Network::Gpt { layers, .. } => *layers = change(*layers),
+        }
+        deep
     }
 }
 
@@ -98,6 +158,11 @@ mod tests {
     fn spec(sizes: &str, batch: usize) -> Spec {
         let json = format!(r#"{{"kind":"mlp","sizes":{sizes},"batch":{batch},"act":"relu","loss":"mse"}}"#);
         Spec::from_name_or_json(&json).unwrap()
+    }
+
+    fn sizes_of(spec: &Spec) -> Vec<usize> {
+        let Network::Mlp { sizes, .. } = &spec.network else { panic!("an mlp") };
+        sizes.clone()
     }
 
     /// The sizes along an axis and which of them is the model's own, checked to be the model itself.
@@ -120,7 +185,7 @@ mod tests {
             let spec = spec("[4,3,2]", own);
             let (found, models) = ladder(SizeAxis::Batch, &spec);
             assert_eq!(found, sizes);
-            assert!(models.iter().zip(sizes).all(|(m, batch)| m.batch == batch && m.sizes == spec.sizes));
+            assert!(models.iter().zip(sizes).all(|(m, batch)| m.batch == batch && m.network == spec.network));
         }
     }
 
@@ -128,7 +193,7 @@ mod tests {
     fn widths_keep_their_proportion_inputs_and_outputs() {
         let (sizes, models) = ladder(SizeAxis::Width, &spec("[100,16,8,10]", 3));
         assert_eq!(sizes, [4, 8, 16, 32, 64]);
-        assert_eq!((&models[0].sizes, &models[4].sizes), (&vec![100, 4, 2, 10], &vec![100, 64, 32, 10]));
+        assert_eq!((sizes_of(&models[0]), sizes_of(&models[4])), (vec![100, 4, 2, 10], vec![100, 64, 32, 10]));
         assert_eq!(ladder(SizeAxis::Width, &spec("[9,1,7]", 3)).0, [1, 2, 4, 8, 16]);
     }
 
@@ -136,8 +201,22 @@ mod tests {
     fn depths_repeat_the_last_hidden_layer() {
         let (sizes, models) = ladder(SizeAxis::Depth, &spec("[100,16,8,10]", 3));
         assert_eq!(sizes, [1, 2, 4, 8, 16]);
-        assert_eq!((&models[0].sizes, &models[2].sizes), (&vec![100, 16, 10], &vec![100, 16, 8, 8, 8, 10]));
+        assert_eq!((sizes_of(&models[0]), sizes_of(&models[2])), (vec![100, 16, 10], vec![100, 16, 8, 8, 8, 10]));
         assert_eq!(ladder(SizeAxis::Depth, &spec("[9,5,4,3,7]", 3)).0, [2, 3, 6, 12, 24]);
+    }
+
+    #[test]
+    fn convolutions_and_decoders_grow_too() {
+        for (name, axis, sizes) in [
+            ("cnn", SizeAxis::Width, [4, 8, 16, 32, 64]),
+            ("cnn", SizeAxis::Depth, [1, 2, 4, 8, 16]),
+            ("gpt", SizeAxis::Width, [32, 64, 128, 256, 512]),
+            ("gpt", SizeAxis::Depth, [1, 2, 4, 8, 16]),
+        ] {
+            let (found, models) = ladder(axis, &Spec::from_name_or_json(name).unwrap());
+            assert_eq!(found, sizes, "{name} by {}", axis.name());
+            assert!(models.windows(2).all(|w| w[0].parameters() < w[1].parameters()));
+        }
     }
 
     #[test]
@@ -158,7 +237,7 @@ mod tests {
         let flat = spec("[4,2]", 3);
         assert!(SizeAxis::Batch.ladder(&flat).is_ok());
         for axis in [SizeAxis::Width, SizeAxis::Depth] {
-            let expected = format!("--scaling {}: a model of sizes [4, 2] has no hidden layer", axis.name());
+            let expected = format!("--scaling {}: sizes [4, 2] has no hidden layer", axis.name());
             assert!(message(axis, &flat).contains(&expected));
         }
         assert!(

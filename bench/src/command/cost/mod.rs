@@ -87,12 +87,10 @@ impl CostArgs {
             Dtype::F64 => measure::<f64>(spec, case, self.direction, self.repeats()),
         };
         let Some(quantity) = measured.non_finite() else { return Ok(measured) };
-        let (model, sizes, batch, dtype) = (&self.model, &spec.sizes, spec.batch, self.machine.dtype.name());
+        let (model, network, batch, dtype) = (&self.model, &spec.network, spec.batch, self.machine.dtype.name());
         Err(CommandError::Other(
-            format!(
-                "--model {model} of sizes {sizes:?} and batch {batch}: {quantity} in {dtype}, expected a finite number"
-            )
-            .into(),
+            format!("--model {model} of {network} and batch {batch}: {quantity} in {dtype}, expected a finite number")
+                .into(),
         ))
     }
 }

@@ -17,8 +17,12 @@ gradient: the loss and its gradient g.
 Hv: also the Hessian times a fixed direction v.
 one more Hv: the Hessian times v alone, where loss and gradient have been recorded before.
 exact num and den: also slope and curvature of f along ω; exact GeN steps by α* = num/den.
-the gradient's products alone: the same matrix products with nothing in between, the rate to compare with.
 approximate GeN: also f at θ ∓ 0.01 ω, through which it fits its parabola instead.
+";
+
+/// What the row of products means, where there is one.
+const PRODUCTS: &str = "\
+the gradient's products alone: the same matrix products with nothing in between, the rate to compare with.
 ";
 
 /// What the rows of values mean.
@@ -104,11 +108,12 @@ impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (heading, repeats, meaning) = (self.heading(), self.repeats, self.direction.meaning());
         let (costs, checks) = (self.costs(), self.checks());
+        let products = self.measured.products.map_or("", |_| PRODUCTS);
         write!(
             f,
             "{heading}\n\n\
             {costs}\nMilliseconds a call, the median of {repeats}; operations of its matrix products; the rate of them; memory in \
-            use at once.\nTime and operations also as multiples of the gradient's.\n{TIMES}\n\
+            use at once.\nTime and operations also as multiples of the gradient's.\n{TIMES}{products}\n\
             Along the direction ω = {meaning},\non the two sets that calls alternate between:\n{checks}\n{VALUES}"
         )
     }
@@ -126,7 +131,7 @@ struct CostRow {
 impl CostRow {
     const HEADER: [&str; 7] = ["", "ms", "gradients", "MFLOP", "gradients", "GFLOP/s", "MB"];
 
-    fn all(measured: &Measured) -> [CostRow; 7] {
+    fn all(measured: &Measured) -> Vec<CostRow> {
         let Measured { ms, flop, peak_bytes, products, .. } = measured;
         let row = |what, pick: fn(&Quantities<usize>) -> usize, ms, flop| CostRow {
             what,
@@ -134,15 +139,21 @@ impl CostRow {
             flop,
             peak_bytes: Some(pick(peak_bytes)),
         };
-        [
+        let mut rows = vec![
             row("loss", |q| q.value, ms.value, flop.value),
             row("gradient", |q| q.grad, ms.grad, flop.grad),
             row("gradient and Hv", |q| q.hvp, ms.hvp, flop.hvp),
             row("one more Hv on the recorded operator", |q| q.hvp_again, ms.hvp_again, flop.hvp_again),
             row("gradient, exact num and den", |q| q.gen_exact, ms.gen_exact, flop.gen_exact),
             row("gradient and two more losses (approximate GeN)", |q| q.gen_approx, ms.gen_approx, flop.gen_approx),
-            CostRow { what: "the gradient's products alone", ms: products.ms, flop: products.flop, peak_bytes: None },
-        ]
+        ];
+        rows.extend(products.map(|products| CostRow {
+            what: "the gradient's products alone",
+            ms: products.ms,
+            flop: products.flop,
+            peak_bytes: None,
+        }));
+        rows
     }
 
     fn cells(&self, gradient: &CostRow) -> [String; 7] {

@@ -40,7 +40,7 @@ pub(super) fn run(args: &CostArgs, axis: SizeAxis) -> Result<String, CommandErro
 
 /// What titles and files call the model.
 fn name(spec: &Spec) -> &str {
-    spec.name.as_deref().unwrap_or("mlp")
+    spec.name.as_deref().unwrap_or(spec.network.kind())
 }
 
 /// Where the figure goes if nothing else is said.

@@ -47,7 +47,7 @@ pub(super) struct ScalingReport<'a> {
 #[derive(Serialize)]
 struct Entry {
     size: usize,
-    sizes: Vec<usize>,
+    hidden: Vec<usize>,
     batch: usize,
     params: usize,
     ms: Quantities,
@@ -69,7 +69,7 @@ fn entries(axis: SizeAxis, models: &[SizedModel], measured: &[Measured]) -> Vec<
         let units = if axis == SizeAxis::Batch { spec.batch } else { params } as f64;
         entries.push(Entry {
             size: *size,
-            sizes: spec.sizes.clone(),
+            hidden: spec.network.hidden(),
             batch: spec.batch,
             params,
             ms: *ms,
@@ -95,16 +95,12 @@ impl Entry {
         if axis != SizeAxis::Width || self.even() {
             return self.size.to_string();
         }
-        self.hidden().iter().map(usize::to_string).collect::<Vec<_>>().join("-")
-    }
-
-    fn hidden(&self) -> &[usize] {
-        &self.sizes[1..self.sizes.len() - 1]
+        self.hidden.iter().map(usize::to_string).collect::<Vec<_>>().join("-")
     }
 
     /// Whether all hidden layers have the same width.
     fn even(&self) -> bool {
-        self.hidden().windows(2).all(|w| w[0] == w[1])
+        self.hidden.windows(2).all(|w| w[0] == w[1])
     }
 
     fn header(axis: SizeAxis) -> [&'static str; 9] {
@@ -244,7 +240,7 @@ mod tests {
             let t = (n as f64).powf(power);
             let check = Checked { loss: 1.0, num: 1.0, den: 1.0, gn: 1.0 };
             let ms = Quantities { value: 1.0, grad: t, hvp: t, hvp_again: t, gen_exact: 2.0 * t, gen_approx: t };
-            let products = Products { ms: t, flop: 1 };
+            let products = Some(Products { ms: t, flop: 1 });
             Measured { check, check_b: check, ms, flop: ms.map(|_| 1), peak_bytes: ms.map(|_| 1), products }
         });
         let heading = Report::new(&args, &spec, 1, measured[own]);
