@@ -1,11 +1,15 @@
 //! The scalars that hold numbers: `f32` and `f64`.
 
 mod elementary;
+#[cfg(test)]
+pub(crate) mod precise;
 
 use std::fmt;
 
 use crate::array::{Array, Base};
 use crate::gemm::Product;
+pub(crate) use elementary::double::ln_in_parts;
+use elementary::{double, single};
 
 /// A floating-point scalar: `f32` or `f64`, with the elementary functions that primitives evaluate.
 ///
@@ -40,8 +44,6 @@ pub trait Real:
     fn ln(self) -> Self;
     /// log(1 + x), accurate near 0.
     fn ln_1p(self) -> Self;
-    /// log(1 + x) for 0 ≤ x ≤ 1, without branches.
-    fn ln_1p_unit(self) -> Self;
     /// Square root.
     fn sqrt(self) -> Self;
     /// 1/(1 + e⁻ˣ).
@@ -65,7 +67,7 @@ pub trait Real:
 }
 
 macro_rules! real {
-    ($t:ident, $erf:path, $exp:path, $tanh:path, $ln_1p:path, $sigmoid:path) => {
+    ($t:ident, $elementary:ident) => {
         impl Real for $t {
             const NAME: &'static str = stringify!($t);
             const EPSILON: f64 = $t::EPSILON as f64;
@@ -76,26 +78,6 @@ macro_rules! real {
             #[inline]
             fn to_f64(self) -> f64 {
                 self as f64
-            }
-            #[inline(always)]
-            fn exp(self) -> Self {
-                $exp(self)
-            }
-            #[inline(always)]
-            fn ln_1p_unit(self) -> Self {
-                $ln_1p(self)
-            }
-            #[inline(always)]
-            fn sigmoid(self) -> Self {
-                $sigmoid(self)
-            }
-            #[inline(always)]
-            fn tanh(self) -> Self {
-                $tanh(self)
-            }
-            #[inline]
-            fn erf(self) -> Self {
-                $erf(self)
             }
             #[inline]
             fn powi(self, n: i32) -> Self {
@@ -109,23 +91,19 @@ macro_rules! real {
             fn finite(self) -> bool {
                 self.is_finite()
             }
-            real!(@std $t: exp_m1, ln, ln_1p, sqrt, sin, cos, abs);
+            real!(@by #[inline(always)] $elementary: exp, exp_m1, ln_1p, sigmoid, tanh, erf);
+            real!(@by #[inline] $t: ln, sqrt, sin, cos, abs);
         }
     };
-    (@std $t:ident: $($f:ident),*) => {$(
-        #[inline]
+    (@by #[$inline:meta] $by:ident: $($f:ident),*) => {$(
+        #[$inline]
         fn $f(self) -> Self {
-            $t::$f(self)
+            $by::$f(self)
         }
     )*};
 }
-mod single {
-    pub(super) use super::elementary::{
-        exp_single as exp, ln_1p_single as ln_1p, sigmoid_single as sigmoid, tanh_single as tanh,
-    };
-}
-real!(f32, libm::erff, single::exp, single::tanh, single::ln_1p, single::sigmoid);
-real!(f64, libm::erf, elementary::exp, elementary::tanh, elementary::ln_1p, elementary::sigmoid);
+real!(f32, single);
+real!(f64, double);
 
 /// Sum of `f(i)` over `0..n` in double precision, in eight interleaved lanes.
 ///

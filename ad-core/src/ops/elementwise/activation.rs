@@ -16,7 +16,7 @@ elementwise! {
     /// log(1 + eˣ); derivative σ(x). Exact in both tails: max(x, 0) + log1p(e^−|x|).
     Softplus, "softplus", General;
     value |_, x| {
-        let tail = (-x.abs()).exp().ln_1p_unit();
+        let tail = (-x.abs()).exp().ln_1p();
         if x > real(0.0) { x + tail } else { tail }
     };
     derivative |_, x, _| x.sigmoid();
@@ -81,8 +81,56 @@ elementwise! {
 mod tests {
     use approx::assert_relative_eq;
 
-    use crate::Ops;
+    use crate::real::precise::{self, Double, add, distance, mul};
     use crate::transform::grad;
+    use crate::{Ops, Real};
+
+    /// √½ and √(2/π) with twice the precision.
+    const SQRT_HALF: Double = (super::FRAC_1_SQRT_2, -4.833_646_656_726_457e-17);
+    const SQRT_2_OVER_PI: Double = (super::SQRT_2_OVER_PI, -4.984_654_404_555_46e-17);
+
+    /// (1 + v) x/2.
+    fn half_of(x: f64, v: Double) -> Double {
+        mul((0.5 * x, 0.0), add((1.0, 0.0), v))
+    }
+
+    /// GELU, its tanh form and SiLU with twice the precision.
+    fn precise_units(x: f64) -> [Double; 3] {
+        let exact = (x, 0.0);
+        let cubic = mul((super::CUBIC, 0.0), mul(exact, mul(exact, exact)));
+        let u = mul(SQRT_2_OVER_PI, add(exact, cubic));
+        [
+            half_of(x, precise::erf(mul(exact, SQRT_HALF))),
+            // tanh u is ±1 to 10⁻⁸⁰ beyond.
+            half_of(x, if u.0.abs() < 100.0 { precise::tanh(u) } else { (u.0.signum(), 0.0) }),
+            mul(exact, precise::sigmoid(exact)),
+        ]
+    }
+
+    /// The largest |found − exact| / (ε max(1, |x|)) of GELU, its tanh form and SiLU over numbers of either sign up to 600, most
+    /// of them within ±10.
+    fn worst<T: Real>() -> [f64; 3] {
+        let n = 20_000;
+        (0..n).fold([0.0; 3], |worst, i| {
+            let part = 2.0 * (f64::from(i) + 0.5) / f64::from(n) - 1.0;
+            let x = T::from_f64(if i % 3 == 0 { 600.0 * part.powi(5) } else { 10.0 * part });
+            let found = [Ops::gelu(&x), Ops::gelu_tanh(&x), Ops::silu(&x)];
+            let (x, mut worst) = (x.to_f64(), worst);
+            for ((worst, found), want) in worst.iter_mut().zip(found).zip(precise_units(x)) {
+                let off = distance(found.to_f64(), want) / (T::EPSILON * x.abs().max(1.0));
+                *worst = if off > *worst || off.is_nan() { off } else { *worst };
+            }
+            worst
+        })
+    }
+
+    #[test]
+    fn units_are_exact_to_four_roundings() {
+        for worst in [worst::<f32>(), worst::<f64>()] {
+            println!("gelu, gelu_tanh, silu: {worst:.2?} ε max(1, |x|)");
+            assert!(worst.iter().all(|w| *w <= 4.0), "{worst:?}");
+        }
+    }
 
     #[test]
     fn values_are_the_tabulated_ones() {
