@@ -39,17 +39,37 @@ impl<K: Kernel> WithSimd for Stretch<'_, K> {
 
 /// Runs a kernel over all of `out` in chunks, and returns the sum of what each gave, in order.
 pub(crate) fn run<K: Kernel>(kernel: &K, out: &mut [K::Item]) -> f64 {
+    in_chunks(kernel, out, CHUNK, 1)
+}
+
+/// As [`run`], where `out` is rows of this width: every stretch is whole rows.
+pub(crate) fn by_rows<K: Kernel>(kernel: &K, out: &mut [K::Item], width: usize) -> f64 {
+    in_chunks(kernel, out, rows_a_chunk(width) * width.max(1), 1)
+}
+
+/// As [`run`], where each element of `out` is made of a row of this width.
+pub(crate) fn one_a_row<K: Kernel>(kernel: &K, out: &mut [K::Item], width: usize) -> f64 {
+    in_chunks(kernel, out, rows_a_chunk(width), width)
+}
+
+/// Rows of this width that one task works on.
+fn rows_a_chunk(width: usize) -> usize {
+    (CHUNK / width.max(1)).max(1)
+}
+
+/// Runs a kernel over all of `out` in chunks of this length, each element made of so many.
+fn in_chunks<K: Kernel>(kernel: &K, out: &mut [K::Item], chunk: usize, of: usize) -> f64 {
     let arch = Arch::new();
-    let run = |i: usize, out| arch.dispatch(Stretch(kernel, i * CHUNK, out));
-    if out.len() * K::WEIGHT < PARALLEL_FROM || rayon::current_num_threads() == 1 {
-        return out.chunks_mut(CHUNK).enumerate().map(|(i, out)| run(i, out)).sum();
+    let run = |i: usize, out| arch.dispatch(Stretch(kernel, i * chunk, out));
+    if out.len() * of * K::WEIGHT < PARALLEL_FROM || rayon::current_num_threads() == 1 {
+        return out.chunks_mut(chunk).enumerate().map(|(i, out)| run(i, out)).sum();
     }
-    let mut sums = vec![0.0; out.len().div_ceil(CHUNK)];
+    let mut sums = vec![0.0; out.len().div_ceil(chunk)];
     // Few tasks of several chunks each: how chunks are grouped does not change what they give.
     let group = sums.len().div_ceil(TASKS);
-    let tasks = out.chunks_mut(group * CHUNK).zip(sums.chunks_mut(group)).enumerate();
+    let tasks = out.chunks_mut(group * chunk).zip(sums.chunks_mut(group)).enumerate();
     parallel::for_each(tasks, |(task, (out, sums))| {
-        for (i, (out, sum)) in out.chunks_mut(CHUNK).zip(sums).enumerate() {
+        for (i, (out, sum)) in out.chunks_mut(chunk).zip(sums).enumerate() {
             *sum = run(task * group + i, out);
         }
     });
@@ -101,6 +121,17 @@ pub(crate) fn pieces<T: Real>(
     if large { parallel::map(tasks, task).into_iter().sum() } else { tasks.map(task).sum() }
 }
 
+/// As [`tensor`], by rows of this width.
+pub(crate) fn tensor_by_rows<T: Real>(
+    shape: &[usize],
+    width: usize,
+    kernel: &impl Kernel<Item = T>,
+) -> (Tensor<T>, f64) {
+    let mut sum = 0.0;
+    let elements = Tensor::filled(shape, |out| sum = by_rows(kernel, out, width));
+    (elements, sum)
+}
+
 /// f of each number.
 struct Each<'a, T, F>(&'a [T], F);
 
@@ -118,24 +149,6 @@ impl<T: Real, F: Fn(T) -> T + Sync> Kernel for Each<'_, T, F> {
 /// f of each number.
 pub(crate) fn each<T: Real>(out: &mut [T], a: &[T], f: impl Fn(T) -> T + Sync) {
     run(&Each(a, f), out);
-}
-
-/// f of each number, in its place.
-struct InPlace<F, T>(F, std::marker::PhantomData<fn(T)>);
-
-impl<T: Real, F: Fn(T) -> T + Sync> Kernel for InPlace<F, T> {
-    type Item = T;
-
-    #[inline(always)]
-    fn run(&self, _from: usize, out: &mut [T]) -> f64 {
-        out.iter_mut().for_each(|o| *o = (self.0)(*o));
-        0.0
-    }
-}
-
-/// Each number replaced by f of it.
-pub(crate) fn in_place<T: Real>(out: &mut [T], f: impl Fn(T) -> T + Sync) {
-    run(&InPlace(f, std::marker::PhantomData), out);
 }
 
 /// f of each pair of numbers.
@@ -201,6 +214,19 @@ pub(crate) fn inner_here<T: Real>(a: &[T], b: &[T]) -> f64 {
     }
     let rest: f64 = rest_a.iter().zip(rest_b).map(|(a, b)| a.to_f64() * b.to_f64()).sum();
     sum_of_lanes(lanes) + rest
+}
+
+/// Σ aᵢ in double precision, in the same way. For use within a kernel.
+#[inline(always)]
+pub(crate) fn sum_here<T: Real>(a: &[T]) -> f64 {
+    let mut lanes = [0.0; LANES];
+    let (whole, rest) = a.as_chunks::<LANES>();
+    for a in whole {
+        for l in 0..LANES {
+            lanes[l] += a[l].to_f64();
+        }
+    }
+    sum_of_lanes(lanes) + rest.iter().map(|a| a.to_f64()).sum::<f64>()
 }
 
 /// Running sums that an inner product is interleaved in.

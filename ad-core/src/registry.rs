@@ -123,6 +123,12 @@ fn poolings() -> [Pooling; 2] {
     ]
 }
 
+/// A primitive along either axis of a matrix, and along the last and a middle axis of rank 3.
+fn lanes<P>(along: impl Fn(usize) -> P) -> Vec<Sample<P>> {
+    let shapes: [(usize, &[usize]); 4] = [(0, &[2, 3]), (1, &[2, 3]), (2, &[2, 2, 4]), (1, &[2, 3, 2])];
+    shapes.into_iter().flat_map(|(axis, shape)| one(along(axis), shape)).collect()
+}
+
 fn axes(axes: &[isize], rank: usize) -> Axes {
     Axes::new(axes, rank)
 }
@@ -266,9 +272,9 @@ primitives! {
     Gather(Gather): one(Gather { axis: 1, indices: [2, 0, 2].into() }, &[2, 3]);
     ScatterAdd(ScatterAdd): one(ScatterAdd { axis: 1, indices: [2, 0, 2].into(), size: 4 }, &[2, 3]);
     // Softmax and losses.
-    Softmax(Softmax): [0, 1].into_iter().flat_map(|axis| one(Softmax { axis }, &[2, 3])).collect();
-    LogSoftmax(LogSoftmax): [0, 1].into_iter().flat_map(|axis| one(LogSoftmax { axis }, &[2, 3])).collect();
-    LogSumExp(LogSumExp): [0, 1].into_iter().flat_map(|axis| one(LogSumExp { axis }, &[2, 3])).collect();
+    Softmax(Softmax): lanes(|axis| Softmax { axis });
+    LogSoftmax(LogSoftmax): lanes(|axis| LogSoftmax { axis });
+    LogSumExp(LogSumExp): lanes(|axis| LogSumExp { axis });
     CrossEntropy(CrossEntropy): {
         let labels = CrossEntropy::new(&[2, 0, 1]);
         vec![

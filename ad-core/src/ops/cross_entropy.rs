@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::array::Array;
 use crate::buffer::Buffer;
-use crate::kernel;
-use crate::ops::softmax::variance;
+use crate::kernel::sum_here;
+use crate::ops::rows::{exponentials, shift, variance};
 use crate::ops::{Forms, Ops, recorded_as};
 use crate::primitive::{Advance, Cotangents, Kind, Primitive};
 use crate::real::Real;
@@ -153,8 +153,7 @@ impl CrossEntropy {
         let rows = z.data().chunks_exact(classes).zip(powers.chunks_exact(classes)).zip(self.rows());
         for (index, ((logits, powers), label)) in rows.enumerate() {
             if let Some(label) = label {
-                let sum = powers.iter().map(|e| e.to_f64()).sum();
-                f(Row { index, logits, top: largest(logits), powers, label, sum });
+                f(Row { index, logits, top: shift(logits), powers, label, sum: sum_here(powers) });
             }
         }
     }
@@ -184,19 +183,6 @@ struct Row<'a, T> {
     label: usize,
     /// Σ e^(z − top).
     sum: f64,
-}
-
-fn largest<T: Real>(row: &[T]) -> T {
-    row.iter().copied().fold(row[0], |a, b| if b > a { b } else { a })
-}
-
-/// e^(z − maximum of its row), for rows of this many classes.
-fn exponentials<T: Real>(out: &mut [T], z: &[T], classes: usize) {
-    for (out, row) in out.chunks_exact_mut(classes).zip(z.chunks_exact(classes)) {
-        let top = largest(row);
-        out.iter_mut().zip(row).for_each(|(o, &z)| *o = z - top);
-    }
-    kernel::in_place(out, |v| v.exp());
 }
 
 impl Primitive for CrossEntropy {

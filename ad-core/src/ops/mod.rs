@@ -14,6 +14,7 @@ pub mod normalize;
 pub mod pool;
 pub mod product;
 pub(crate) mod reduce;
+mod rows;
 pub(crate) mod softmax;
 
 pub use attention::Attention;

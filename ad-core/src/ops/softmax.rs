@@ -1,12 +1,12 @@
 //! Softmax and its logarithm, and log-sum-exp, along one axis. The largest element is subtracted first, so that nothing
-//! overflows; sums are in double precision.
+//! overflows; sums are in double precision. Derivatives of softmax along the last axis are single passes over rows.
 
-use crate::array::Array;
+use crate::array::{Array, At};
 use crate::ops::reduce::Lanes;
+use crate::ops::rows::{self, Moving, variance};
 use crate::ops::{Ops, recorded_as};
-use crate::primitive::{Advance, Cotangents, Kind, Primitive};
+use crate::primitive::{Advance, Cotangents, Kind, Primitive, general_vjp_tangent, general_vjp_then_curved};
 use crate::real::Real;
-use crate::shape::Shape;
 use crate::tensor::Tensor;
 
 /// pᵢ = e^xᵢ / Σⱼ e^xⱼ along an axis.
@@ -30,33 +30,22 @@ pub struct LogSumExp {
     pub axis: usize,
 }
 
-/// log Σ e^xᵢ over a lane, with its maximum subtracted: (maximum, log Σ e^(xᵢ − maximum)).
-fn log_sum_exp<T: Real>(lane: impl Iterator<Item = T> + Clone) -> (f64, f64) {
-    let top = lane.clone().map(T::to_f64).fold(f64::NEG_INFINITY, f64::max);
-    // A lane of −∞ alone has the log-sum −∞, not NaN.
-    let shift = if top == f64::NEG_INFINITY { 0.0 } else { top };
-    let sum: f64 = lane.map(|x| (x - T::from_f64(shift)).exp().to_f64()).sum();
-    (shift, f64::ln(sum))
-}
-
-/// Applies `f(lane element, (shift, log-sum))` to every element.
-fn by_lane<T: Real>(x: &Tensor<T>, axis: usize, f: impl Fn(T, f64, f64) -> T) -> Tensor<T> {
-    let lanes = Lanes::of(x.shape(), axis);
-    let mut y = x.clone();
-    let out = y.data_mut();
-    for start in lanes.starts() {
-        let (shift, log_sum) = log_sum_exp((0..lanes.n).map(|i| x.data()[lanes.at(start, i)]));
-        for i in 0..lanes.n {
-            let at = lanes.at(start, i);
-            out[at] = f(out[at], shift, log_sum);
-        }
-    }
-    y
-}
-
 /// Sum along one axis, kept.
 fn total<A: Array>(x: &A, axis: usize) -> A {
     x.sum_keep(&[axis as isize])
+}
+
+impl Softmax {
+    /// The rows of the second-order rules: none where the axis has no rows, or nothing moves, or there is no adjoint.
+    fn moving<'a, T: Real>(
+        &self,
+        y: &'a Tensor<T>,
+        dx: Option<&'a Tensor<T>>,
+        ybar: Option<&'a Tensor<T>>,
+    ) -> Option<Moving<'a, T>> {
+        let width = rows::width(y.shape(), self.axis)?;
+        Some(Moving { p: y.data(), dx: dx?.data(), ybar: ybar?.data(), width })
+    }
 }
 
 impl Primitive for Softmax {
@@ -67,7 +56,7 @@ impl Primitive for Softmax {
     }
 
     fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
-        by_lane(x[0], self.axis, |v, shift, log_sum| (v - T::from_f64(shift)).exp() / T::from_f64(f64::exp(log_sum)))
+        rows::along(x[0], self.axis, rows::softmax)
     }
 
     /// p ∘ (ẋ − Σ p ẋ).
@@ -81,6 +70,54 @@ impl Primitive for Softmax {
         out.add(0, || self.jvp(x, y, &[Some(ybar)]).expect("a tangent was given"));
     }
 
+    fn jvp_fused<T: Real>(&self, x: &[&Tensor<T>], y: &Tensor<T>, dx: &[Option<&Tensor<T>>]) -> Option<Tensor<T>> {
+        let Some(width) = rows::width(y.shape(), self.axis) else { return self.jvp(x, y, dx) };
+        Some(rows::centred(y, dx[0]?, width))
+    }
+
+    fn vjp_fused<T: Real>(
+        &self,
+        x: &[&Tensor<T>],
+        y: &Tensor<T>,
+        ybar: &Tensor<T>,
+        out: &mut Cotangents<'_, Tensor<T>>,
+    ) {
+        let Some(width) = rows::width(y.shape(), self.axis) else { return self.vjp(x, y, ybar, out) };
+        out.add(0, || rows::centred(y, ybar, width));
+    }
+
+    fn vjp_curved_fused<T: Real>(
+        &self,
+        at: &At<'_, Tensor<T>>,
+        dx: &[Option<&Tensor<T>>],
+        out: &mut Cotangents<'_, Tensor<T>>,
+    ) {
+        match self.moving(at.y, dx[0], Some(at.ybar)) {
+            Some(moving) => out.add(0, || rows::turned(at.y.shape(), moving, None)),
+            None => general_vjp_tangent(self, at, dx, out),
+        }
+    }
+
+    /// As derived at [`rows::turned`].
+    fn vjp_tangent_fused<T: Real>(
+        &self,
+        at: &At<'_, Tensor<T>>,
+        dx: &[Option<&Tensor<T>>],
+        dybar: Option<&Tensor<T>>,
+        out: &mut Cotangents<'_, Tensor<T>>,
+    ) {
+        match self.moving(at.y, dx[0], Some(at.ybar)) {
+            Some(moving) => out.add(0, || rows::turned(at.y.shape(), moving, dybar.map(Tensor::data))),
+            None => general_vjp_then_curved(self, at, dx, dybar, out),
+        }
+    }
+
+    /// Σ over rows of Σ (ȳ − Σ p ȳ) p (ẋ − Σ p ẋ)², as derived at [`rows::contracted`].
+    fn advance_fused<T: Real>(&self, node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {
+        let (dy, term) = rows::contracted(node.y.shape(), self.moving(node.y, node.dx[0], node.ybar)?);
+        Some((Some(dy), term))
+    }
+
     recorded_as!(Softmax);
 }
 
@@ -92,7 +129,7 @@ impl Primitive for LogSoftmax {
     }
 
     fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
-        by_lane(x[0], self.axis, |v, shift, log_sum| v - T::from_f64(shift) - T::from_f64(log_sum))
+        rows::along(x[0], self.axis, rows::log_softmax)
     }
 
     /// ẋ − Σ p ẋ.
@@ -117,14 +154,7 @@ impl Primitive for LogSumExp {
     }
 
     fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
-        let lanes = Lanes::of(x[0].shape(), self.axis);
-        let mut shape = Shape::from_slice(x[0].shape());
-        shape[self.axis] = 1;
-        let value = |start| {
-            let (shift, log_sum) = log_sum_exp((0..lanes.n).map(|i| x[0].data()[lanes.at(start, i)]));
-            T::from_f64(shift + log_sum)
-        };
-        Tensor::from_vec(&shape, lanes.starts().map(value).collect())
+        rows::along(x[0], self.axis, rows::log_sums)
     }
 
     /// Σ p ẋ with p = e^(x − y).
@@ -156,18 +186,13 @@ impl Primitive for LogSumExp {
     recorded_as!(LogSumExp);
 }
 
-/// Σ p v² − (Σ p v)² = Σ p (v − mean)² for Σ p = 1, by the second form, which does not cancel.
-pub(crate) fn variance(pairs: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
-    let mean: f64 = pairs.clone().map(|(p, v)| p * v).sum();
-    pairs.map(|(p, v)| p * (v - mean) * (v - mean)).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use approx::assert_relative_eq;
 
+    use crate::real::precise::{self, Double, add, distance, sub};
     use crate::transform::grad;
-    use crate::{Ops, Tensor};
+    use crate::{Ops, Real, Tensor};
 
     const MINUS_INFINITY: f64 = f64::NEG_INFINITY;
 
@@ -191,11 +216,82 @@ mod tests {
     fn masked_elements_have_no_share() {
         let x = row(&[MINUS_INFINITY, 0.0, 0.0]);
         assert_eq!(x.softmax(0).data(), [0.0, 0.5, 0.5]);
+        assert_eq!(x.log_softmax(0).data(), [MINUS_INFINITY, -2f64.ln(), -2f64.ln()]);
         assert_relative_eq!(x.logsumexp(0).data()[0], 2f64.ln());
         let g = grad(|x| x.logsumexp(0).sum_all(), &x);
         assert_eq!(g.data()[0], 0.0);
         assert_relative_eq!(g.data()[1], 0.5, max_relative = 1e-15);
         // A sum of nothing is log 0.
         assert_eq!(row(&[MINUS_INFINITY; 2]).logsumexp(0).data(), [MINUS_INFINITY]);
+    }
+
+    /// log Σ e^x of a row with twice the precision: top + log(1 + (Σ e^(x − top) − 1)).
+    fn precise_log_sum(row: &[f64]) -> Double {
+        let top = row.iter().copied().fold(MINUS_INFINITY, f64::max);
+        let powers = row.iter().map(|&x| precise::exp(sub((x, 0.0), (top, 0.0))));
+        let sum = powers.reduce(add).expect("a row has elements");
+        add((top, 0.0), precise::ln_1p(sub(sum, (1.0, 0.0))))
+    }
+
+    /// The largest |found − exact| / (ε max(1, |x|)) of log-softmax, |x| the largest of the row, over rows of several lengths and
+    /// spreads, along the last axis and along the first.
+    fn worst<T: Real>() -> f64 {
+        let mut worst = 0f64;
+        for (width, spread, centre) in
+            [(1, 1.0, 5.0), (3, 1.0, 0.0), (10, 10.0, -3.0), (100, 0.1, 0.0), (1500, 3.0, 40.0), (257, 300.0, 0.0)]
+        {
+            let number = |i: usize| T::from_f64(centre + spread * (1.7 * i as f64 + 0.3 * spread).sin());
+            let x = Tensor::from_vec(&[5, width], (0..5 * width).map(number).collect());
+            let along_last = x.log_softmax(1);
+            let along_first = x.permute(&[1, 0]).log_softmax(0).permute(&[1, 0]);
+            for (i, row) in x.data().chunks_exact(width).enumerate() {
+                let row: Vec<f64> = row.iter().map(|v| v.to_f64()).collect();
+                let (log_sum, size) = (precise_log_sum(&row), row.iter().fold(1f64, |a, v| a.max(v.abs())));
+                for (j, &x) in row.iter().enumerate() {
+                    for y in [&along_last, &along_first] {
+                        let off = distance(y.data()[i * width + j].to_f64(), sub((x, 0.0), log_sum));
+                        worst = worst.max(off / (T::EPSILON * size));
+                    }
+                }
+            }
+        }
+        worst
+    }
+
+    #[test]
+    fn log_softmax_is_exact_to_four_roundings() {
+        for worst in [worst::<f32>(), worst::<f64>()] {
+            println!("log_softmax: {worst:.2} ε max(1, |x|)");
+            assert!(worst > 0.0 && worst <= 4.0, "{worst}");
+        }
+    }
+
+    #[test]
+    fn rows_of_any_length_are_what_a_loop_makes_of_them() {
+        // Shorter and longer than the lanes of a sum, the groups of rows and the chunks of a kernel.
+        for (rows, width) in [(3, 1), (70, 10), (5, 33), (2, 1025), (3, 9000), (300, 256)] {
+            let x = Tensor::from_fn(&[rows, width], |i| 3.0 * (0.37 * i as f64).sin());
+            let across = x.permute(&[1, 0]);
+            for (p, log_sums) in [
+                (x.softmax(1), x.logsumexp(1)),
+                (across.softmax(0).permute(&[1, 0]), across.logsumexp(0).permute(&[1, 0])),
+            ] {
+                for (i, row) in x.data().chunks_exact(width).enumerate() {
+                    let sum: f64 = row.iter().map(|v| v.exp()).sum();
+                    assert_relative_eq!(log_sums.data()[i], sum.ln(), max_relative = 1e-13);
+                    for (p, v) in p.data()[i * width..].iter().zip(row) {
+                        assert_relative_eq!(*p, v.exp() / sum, max_relative = 1e-13);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn arrays_without_elements_are_left_alone() {
+        let empty = Tensor::<f64>::from_vec(&[2, 0], vec![]);
+        assert_eq!((empty.softmax(1).shape(), empty.log_softmax(1).shape()), (&[2, 0][..], &[2, 0][..]));
+        assert_eq!((empty.logsumexp(1).data(), empty.logsumexp(0).shape()), (&[MINUS_INFINITY; 2][..], &[1, 0][..]));
+        assert_eq!((empty.softmax(0).shape(), empty.permute(&[1, 0]).softmax(1).shape()), (&[2, 0][..], &[0, 2][..]));
     }
 }
