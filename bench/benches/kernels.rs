@@ -35,14 +35,19 @@ macro_rules! kernels {
     };
 }
 
-const ELEMENTWISE: [Kernel; 7] = kernels![exp(), tanh(), sigmoid(), softplus(), gelu_tanh(), silu(), relu()];
+const ELEMENTWISE: [Kernel; 9] =
+    kernels![exp(), tanh(), sigmoid(), softplus(), gelu(), gelu_tanh(), silu(), elu(1.0), relu()];
 const OF_ROWS: [Kernel; 2] = kernels![softmax(-1), cross_entropy(&LABELS)];
+const OF_SCORES: [Kernel; 1] = kernels![softmax(-1)];
 
 /// Shapes of the arrays that elementwise functions and sums run on.
 const SHAPES: [[usize; 2]; 2] = [[64, 128], [512, 512]];
 
 /// Logits of 128 rows and 10 classes.
 const LOGITS: [usize; 2] = [128, 10];
+
+/// Scores of 8 heads on 256 tokens, as attention takes the softmax of.
+const SCORES: [usize; 3] = [8, 256, 256];
 
 /// A class for each row of the logits.
 const LABELS: [usize; LOGITS[0]] = {
@@ -66,6 +71,9 @@ fn main() {
     }
     for kernel in OF_ROWS {
         differentiated(&mut criterion, &pool, &kernel, &LOGITS);
+    }
+    for kernel in OF_SCORES {
+        differentiated(&mut criterion, &pool, &kernel, &SCORES);
     }
     criterion.final_summary();
 }
