@@ -67,7 +67,7 @@ fn parts(args: &DataArgs, loss: &Loss, key: Key) -> Result<(Dataset, Dataset), C
     };
     let split = match whole.targets() {
         Targets::Classes { .. } => Split::stratified(&whole, args.test_share, key.named("split"))?,
-        Targets::Values(_) => Split::random(&whole, args.test_share, key.named("split"))?,
+        Targets::Sequences { .. } | Targets::Values(_) => Split::random(&whole, args.test_share, key.named("split"))?,
     };
     let fitted = if pixels { Standardizer::fit_overall } else { Standardizer::fit }(split.train.inputs());
     Ok((split.train.standardized(&fitted)?, split.test.standardized(&fitted)?))

@@ -1,7 +1,7 @@
 //! How well a network does on a set of rows.
 
 use ad_core::{Ops, Params, Real, Tensor};
-use nn::data::{Batch, Targets};
+use nn::data::Batch;
 use nn::{Loss, Net, Scope};
 
 /// Loss and, for classes, accuracy of a network on a set of rows.
@@ -9,7 +9,7 @@ use nn::{Loss, Net, Scope};
 pub struct Evaluation {
     /// The loss over all rows together.
     pub loss: f64,
-    /// Share of rows whose largest output is their label's; `None` for values.
+    /// Share of labels that are the place of the largest output; `None` for values.
     pub accuracy: Option<f64>,
 }
 
@@ -20,13 +20,10 @@ pub struct Evaluation {
 #[track_caller]
 pub fn evaluate<T: Real>(net: &dyn Net<T>, loss: &Loss, theta: &Params<Tensor<T>>, on: &Batch<T>) -> Evaluation {
     let output = net.forward(&Scope::new(theta), &on.inputs);
-    let accuracy = match &on.targets {
-        Targets::Values(_) => None,
-        Targets::Classes { labels, .. } => {
-            let found = output.argmax(-1);
-            let right = found.data().iter().zip(labels).filter(|(f, l)| f.to_f64() == f64::from(**l)).count();
-            Some(right as f64 / labels.len() as f64)
-        }
-    };
+    let accuracy = on.targets.labels().map(|(labels, _)| {
+        let found = output.argmax(-1);
+        let right = found.data().iter().zip(labels).filter(|(f, l)| f.to_f64() == f64::from(**l)).count();
+        right as f64 / labels.len() as f64
+    });
     Evaluation { loss: loss.apply(&output, &on.targets).item().to_f64(), accuracy }
 }

@@ -74,7 +74,7 @@ impl<'a, T: Real> Parted<'a, T> {
         parting: Parting,
         theta: &Params<Tensor<T>>,
     ) -> Self {
-        let rows = batch.len();
+        let rows = batch.targets.rows();
         let size = match parting {
             Parting::MicroBatches(size) => {
                 assert!(size > 0, "micro-batches need at least one row");

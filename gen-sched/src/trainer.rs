@@ -40,7 +40,7 @@ pub struct EpochReport {
 #[derive(Debug)]
 pub struct Trainer<T: Real> {
     stepper: Stepper<T>,
-    train: Dataset,
+    /// Training and test rows, in the precision of the computation.
     whole: [Batch<T>; 2],
     batches: Batches,
     epochs: u64,
@@ -85,17 +85,17 @@ impl<T: Real> Trainer<T> {
     ///
     /// # Errors
     /// If a batch is empty or larger than the training data.
-    pub fn new(
+    pub fn new<S: Real>(
         stepper: Stepper<T>,
-        train: Dataset,
-        test: &Dataset,
+        train: Dataset<S>,
+        test: &Dataset<S>,
         batch: usize,
         epochs: u64,
         key: Key,
     ) -> Result<Self, nn::data::DataError> {
         let batches = Batches::new(train.rows(), batch, LastBatch::Drop, key)?;
         let whole = [train.all(), test.all()];
-        Ok(Trainer { stepper, train, whole, batches, epochs })
+        Ok(Trainer { stepper, whole, batches, epochs })
     }
 
     /// Number of steps of the whole run.
@@ -112,7 +112,7 @@ impl<T: Real> Trainer<T> {
     pub fn batch_at(&self, index: u64) -> Batch<T> {
         let steps = self.batches.steps() as u64;
         let mut rows = self.batches.epoch(index / steps);
-        self.train.batch(&rows.nth((index % steps) as usize).expect("the step is within its epoch"))
+        self.whole[0].gather(&rows.nth((index % steps) as usize).expect("the step is within its epoch"))
     }
 
     /// Takes the first `steps` steps of the run, without evaluation. Neither this nor [`run`](Self::run) goes on from where
@@ -139,7 +139,7 @@ impl<T: Real> Trainer<T> {
         };
         for epoch in 0..self.epochs {
             for rows in self.batches.epoch(epoch) {
-                let batch = self.train.batch(&rows);
+                let batch = self.whole[0].gather(&rows);
                 let report = self.stepper.step(&batch.inputs, &batch.targets);
                 summary.add(&report);
                 observer.step(&report)?;

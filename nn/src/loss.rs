@@ -45,15 +45,18 @@ impl Loss {
     #[track_caller]
     pub fn apply<A: Array>(&self, output: &A, targets: &Targets<<A::Base as Base>::Scalar>) -> A {
         match (self, targets) {
-            (Loss::CrossEntropy { smoothing, weights }, Targets::Classes { labels, classes }) => {
+            (Loss::CrossEntropy { smoothing, weights }, Targets::Classes { .. } | Targets::Sequences { .. }) => {
+                let (labels, classes) = targets.labels().expect("these targets are labels");
                 let z = output.shape();
-                assert!(z.last() == Some(classes), "{self:?}: the output has shape {z:?} for {classes} classes");
+                assert!(z.last() == Some(&classes), "{self:?}: the output has shape {z:?} for {classes} classes");
                 let labels: Vec<usize> = labels.iter().map(|&label| label as usize).collect();
                 let loss = CrossEntropy::new(&labels).label_smoothing(*smoothing);
                 A::apply(weights.iter().fold(loss, |loss, w| loss.class_weights(w)), &[output])
             }
             (Loss::CrossEntropy { .. }, Targets::Values(_)) => panic!("cross-entropy needs class labels, not values"),
-            (_, Targets::Classes { .. }) => panic!("{self:?} needs values, not class labels"),
+            (_, Targets::Classes { .. } | Targets::Sequences { .. }) => {
+                panic!("{self:?} needs values, not class labels")
+            }
             (_, Targets::Values(y)) => {
                 let (z, y_shape) = (output.shape(), y.shape());
                 assert!(z == y_shape, "{self:?}: the output has shape {z:?} but the targets {y_shape:?}");
@@ -63,14 +66,14 @@ impl Loss {
     }
 
     /// How much a batch counts beside another: the loss of both together is the mean of their losses, weighted by this. The
-    /// number of rows, or with class weights the sum of the rows'.
+    /// number of rows, or with class weights the sum of the labels'.
     ///
     /// # Panics
     /// If a label has no class weight.
     #[track_caller]
     pub fn weight_of<T: Real>(&self, targets: &Targets<T>) -> f64 {
-        match (self, targets) {
-            (Loss::CrossEntropy { weights: Some(weights), .. }, Targets::Classes { labels, .. }) => {
+        match (self, targets.labels()) {
+            (Loss::CrossEntropy { weights: Some(weights), .. }, Some((labels, _))) => {
                 labels.iter().map(|&label| weights[label as usize]).sum()
             }
             _ => targets.rows() as f64,
@@ -113,6 +116,12 @@ fn on_values(loss: Loss) -> (Loss, Tensor<f64>, Targets) {
 fn on_classes(smoothing: f64, weights: Option<[f64; 3]>, shape: &[usize]) -> (Loss, Tensor<f64>, Targets) {
     let loss = Loss::CrossEntropy { smoothing, weights: weights.map(Vec::from) };
     (loss, outputs(shape), Targets::Classes { labels: vec![2, 0, 1, 1], classes: 3 })
+}
+
+/// Cross-entropy of two rows of two labels of three classes.
+fn on_sequences(smoothing: f64, weights: Option<[f64; 3]>) -> (Loss, Tensor<f64>, Targets) {
+    let (loss, output, _) = on_classes(smoothing, weights, &[2, 2, 3]);
+    (loss, output, Targets::Sequences { labels: vec![2, 0, 1, 1], length: 2, classes: 3 })
 }
 
 /// Names, and samples for tests: a loss that is not listed does not compile, as its name is not known.
@@ -158,7 +167,7 @@ losses! {
         on_classes(0.0, None, &[4, 3]),
         on_classes(0.1, None, &[4, 3]),
         on_classes(0.0, Some([0.5, 2.0, 1.0]), &[4, 3]),
-        on_classes(0.3, Some([0.5, 2.0, 0.0]), &[2, 2, 3]),
+        on_sequences(0.3, Some([0.5, 2.0, 0.0])),
     ];
     "bce": Loss::BinaryCrossEntropy => Loss::BinaryCrossEntropy, [on_values(Loss::BinaryCrossEntropy)];
     "huber": Loss::Huber { .. } => Loss::Huber { delta: 1.0 },
@@ -206,6 +215,27 @@ mod tests {
         let y = Targets::Values(Tensor::from_vec(&[1, 1], vec![0.0]));
         let slope = |z: f64| grad(|z| loss.apply(z, &y), &Tensor::from_vec(&[1, 1], vec![z])).item();
         assert_eq!((slope(3.0), slope(-3.0), slope(0.25)), (0.5, -0.5, 0.25));
+    }
+
+    #[test]
+    fn sequences_cost_what_their_labels_do_one_by_one() {
+        let labels = vec![2, 0, 1, 1, 0, 2];
+        let flat = Targets::Classes { labels: labels.clone(), classes: 3 };
+        let rows = Targets::Sequences { labels, length: 3, classes: 3 };
+        for weights in [None, Some(vec![0.5, 2.0, 1.0])] {
+            let loss = Loss::CrossEntropy { smoothing: 0.1, weights };
+            assert_eq!(loss.apply(&outputs(&[2, 3, 3]), &rows), loss.apply(&outputs(&[6, 3]), &flat));
+        }
+        // What a row counts: the sum of its labels' weights, or as much as any other.
+        let weighted = Loss::CrossEntropy { smoothing: 0.0, weights: Some(vec![0.5, 2.0, 1.0]) };
+        assert_eq!((weighted.weight_of(&rows), Loss::cross_entropy().weight_of(&rows)), (6.0 + 1.0, 2.0));
+    }
+
+    #[test]
+    #[should_panic(expected = "cross_entropy: 4 labels for logits of shape [2, 3, 3]")]
+    fn sequences_need_logits_at_every_place() {
+        let rows = Targets::Sequences { labels: vec![0; 4], length: 2, classes: 3 };
+        let _ = Loss::cross_entropy().apply(&outputs(&[2, 3, 3]), &rows);
     }
 
     #[test]

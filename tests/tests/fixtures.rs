@@ -4,7 +4,6 @@ use ad_core::{HessianOperator, Params, Real, Tensor, Var};
 use bench::measure::{DirectionName, measure};
 use bench::reference::Case;
 use gen_sched::{Objective, Point, Supervised};
-use nn::data::{Batch, Targets};
 use parabola_tests::fixtures::{Check, Fixture, fixture};
 
 const SMALL: [&str; 6] = ["single-layer", "mlp-digits", "mlp-concave", "cnn-small", "cnn-pools", "gpt-small"];
@@ -18,12 +17,6 @@ fn assert_close(what: &str, found: f64, expected: f64, tolerance: f64) {
 
 /// What the engine finds on one set in precision `T`: the parameters, computed in double precision, are rounded to it.
 fn found<T: Real>(f: &Fixture, set: &Case) -> Check {
-    let net = f.spec.net::<T>();
-    let targets = match &set.batch.targets {
-        Targets::Classes { labels, classes } => Targets::Classes { labels: labels.clone(), classes: *classes },
-        Targets::Values(values) => Targets::Values(values.cast()),
-    };
-    let batch = Batch { inputs: set.batch.inputs.cast(), targets };
     let theta = set.theta.map(Tensor::cast::<T>);
     let objective = Supervised { net: &*net, loss: &f.spec.loss, batch: &batch };
     let point = Point::new(&objective, &theta);

@@ -6,7 +6,7 @@ use ad_core::{Params, Tensor};
 use bench::reference::{Spec, draw::draw};
 use criterion::{Bencher, Criterion};
 use gen_sched::Supervised;
-use nn::data::{Batch, Targets};
+use nn::data::Batch;
 use nn::{Loss, Net};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -56,15 +56,11 @@ impl Model {
     pub(crate) fn named(name: &str) -> Self {
         let spec = Spec::from_name_or_json(name).expect("a reference model");
         let case = draw(&spec);
-        let targets = match case.batch.targets {
-            Targets::Classes { labels, classes } => Targets::Classes { labels, classes },
-            Targets::Values(values) => Targets::Values(values.cast()),
-        };
         Model {
             net: spec.net(),
             loss: spec.loss.clone(),
             theta: case.theta.map(Tensor::cast),
-            batch: Batch { inputs: case.batch.inputs.cast(), targets },
+            batch: case.batch.cast(),
             spec,
         }
     }

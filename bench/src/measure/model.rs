@@ -2,7 +2,7 @@
 
 use ad_core::{Params, Real, Tensor};
 use gen_sched::{Line, Objective, Parted, Parting, Point};
-use nn::data::{Batch, Targets};
+use nn::data::Batch;
 use nn::{Direction, Loss, Net};
 
 use super::{Checked, DirectionName};
@@ -23,12 +23,7 @@ pub(super) struct Set<T: Real> {
 
 impl<T: Real> Set<T> {
     fn of(case: &Case, direction: DirectionName) -> Self {
-        let targets = match &case.batch.targets {
-            Targets::Classes { labels, classes } => Targets::Classes { labels: labels.clone(), classes: *classes },
-            Targets::Values(values) => Targets::Values(values.cast()),
-        };
-        let batch = Batch { inputs: case.batch.inputs.cast(), targets };
-        Set { theta: case.theta.map(Tensor::cast), batch, direction: direction.start() }
+        Set { theta: case.theta.map(Tensor::cast), batch: case.batch.cast(), direction: direction.start() }
     }
 }
 

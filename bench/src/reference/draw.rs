@@ -36,7 +36,7 @@ pub fn draw(spec: &Spec) -> Case {
         Loss::CrossEntropy { .. } => {
             let labels = spec.label_shape().iter().product();
             let labels = (0..labels).map(|_| (random.uniform() * classes as f64) as u32).collect();
-            Targets::Classes { labels, classes }
+            spec.targets(labels)
         }
         _ => Targets::Values(Tensor::from_fn(&[spec.batch, classes], |_| rounded(random.uniform()))),
     };

@@ -112,7 +112,7 @@ fn classes(path: &Path, spec: &Spec, shape: Shape, data: &[i64]) -> Result<Targe
         return Err(LoadError::Labels { path: path.into(), found: shape, expected });
     }
     let classes = spec.network.outputs();
-    Ok(Targets::Classes { labels: whole(path, "y", data, classes)?, classes })
+    Ok(spec.targets(whole(path, "y", data, classes)?))
 }
 
 /// Whole numbers, checked to be below `classes`.
@@ -152,7 +152,9 @@ mod tests {
         let mut out: Vec<Raw> = case.theta.iter().map(|(name, p)| single(name, p)).collect();
         out.push(single("x", &case.batch.inputs));
         out.push(match &case.batch.targets {
-            Targets::Classes { labels: y, .. } => labels(&y.iter().map(|v| i64::from(*v)).collect::<Vec<_>>()),
+            Targets::Classes { labels: y, .. } | Targets::Sequences { labels: y, .. } => {
+                labels(&y.iter().map(|v| i64::from(*v)).collect::<Vec<_>>())
+            }
             Targets::Values(y) => single("y", y),
         });
         out

@@ -1,54 +1,14 @@
-//! Tables of inputs with a target a row.
+//! Inputs with targets, row by row.
 
-use ad_core::{Ops, Real, Shape, Tensor};
+use ad_core::{Ops, Real, Tensor};
 
-use super::{DataError, Standardizer};
+use super::targets::{cast, gather, slice};
+use super::{DataError, Standardizer, Targets, check};
 
-/// What is to be learnt, a row for each row of the inputs.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Targets<T: Real = f64> {
-    /// A class a row.
-    Classes {
-        /// Class of each row, from 0 to `classes` − 1.
-        labels: Vec<u32>,
-        /// Number of classes.
-        classes: usize,
-    },
-    /// Numbers, of shape (rows, outputs).
-    Values(Tensor<T>),
-}
-
-impl<T: Real> Targets<T> {
-    /// Number of rows.
-    pub fn rows(&self) -> usize {
-        match self {
-            Targets::Classes { labels, .. } => labels.len(),
-            Targets::Values(values) => values.shape().first().copied().unwrap_or(0),
-        }
-    }
-
-    /// Number of outputs of a network that predicts them: the classes, or the columns of the values.
-    pub fn outputs(&self) -> usize {
-        match self {
-            Targets::Classes { classes, .. } => *classes,
-            Targets::Values(values) => values.shape().get(1).copied().unwrap_or(0),
-        }
-    }
-}
-
-impl Targets {
-    /// The targets of these rows, in this order and precision.
-    fn gather<T: Real>(&self, rows: &[usize]) -> Targets<T> {
-        match self {
-            Targets::Classes { labels, classes } => {
-                Targets::Classes { labels: rows.iter().map(|&i| labels[i]).collect(), classes: *classes }
-            }
-            Targets::Values(values) => Targets::Values(gather(values, rows)),
-        }
-    }
-}
-
-/// A checked table: finite inputs of shape (rows, features), at least one of each, and a fitting target a row.
+/// Checked data: finite inputs, at least one row of at least one number, and a fitting target a row.
+///
+/// A row is a list of features, or an item of any shape, such as an image of (channels, height, width). The inputs are
+/// stored in the precision `T`; batches come in any.
 ///
 /// ```
 /// use ad_core::Tensor;
@@ -58,85 +18,79 @@ impl Targets {
 /// assert_eq!((data.rows(), data.features(), data.outputs()), (2, 3, 2));
 /// assert_eq!(data.batch::<f32>(&[1]).inputs.data(), [4.0, 5.0, 6.0]);
 ///
+/// let images = Tensor::full(&[5, 1, 28, 28], 0.5f32);
+/// let data = Dataset::new("images", images, Targets::Classes { labels: vec![0; 5], classes: 10 })?;
+/// assert_eq!((data.item_shape(), data.features()), (&[1, 28, 28][..], 784));
+///
 /// let error = Dataset::new("toy", inputs, Targets::Classes { labels: vec![0, 2], classes: 2 }).unwrap_err();
 /// assert_eq!(error.to_string(), "toy: label of row 1: found 2, expected a class below 2");
 /// # Ok::<(), nn::data::DataError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct Dataset {
+pub struct Dataset<T: Real = f64> {
     name: String,
-    inputs: Tensor<f64>,
-    targets: Targets,
+    whole: Batch<T>,
 }
 
 /// Some rows of a [`Dataset`] in the precision of a computation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch<T: Real> {
-    /// Inputs, of shape (rows, features).
+    /// Inputs, of shape (rows, features) or (rows, item shape).
     pub inputs: Tensor<T>,
     /// Their targets.
     pub targets: Targets<T>,
 }
 
 impl<T: Real> Batch<T> {
-    /// Number of rows.
-    pub fn len(&self) -> usize {
-        self.inputs.shape().first().copied().unwrap_or(0)
-    }
-
-    /// Whether there are no rows.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The rows `from..to`. A row may have several labels, as many as every other.
+    /// The rows `from..to`.
     ///
     /// # Panics
     /// If there are not as many.
     #[track_caller]
     pub fn rows(&self, from: usize, to: usize) -> Self {
-        let targets = match &self.targets {
-            Targets::Classes { labels, classes } => {
-                let a_row = labels.len() / self.len().max(1);
-                Targets::Classes { labels: labels[from * a_row..to * a_row].to_vec(), classes: *classes }
-            }
-            Targets::Values(values) => Targets::Values(rows_of(values, from, to)),
-        };
-        Batch { inputs: rows_of(&self.inputs, from, to), targets }
+        Batch { inputs: slice(&self.inputs, from, to), targets: self.targets.slice(from, to) }
+    }
+
+    /// These rows, in this order, rounded to the precision `U`; a row may be listed more than once, and a number beyond the
+    /// range of `U` becomes infinite.
+    ///
+    /// # Panics
+    /// If a row is out of range.
+    #[track_caller]
+    pub fn gather<U: Real>(&self, rows: &[usize]) -> Batch<U> {
+        let all = self.targets.rows();
+        if let Some(row) = rows.iter().find(|&&row| row >= all) {
+            panic!("gather: row {row} is out of range for a batch of {all} rows");
+        }
+        Batch { inputs: gather(&self.inputs, rows), targets: self.targets.gather(rows) }
+    }
+
+    /// The same rows rounded to the precision `U`; a number beyond its range becomes infinite. Inputs of the same precision
+    /// are shared, not copied.
+    pub fn cast<U: Real>(&self) -> Batch<U> {
+        Batch { inputs: cast(&self.inputs), targets: self.targets.cast() }
     }
 }
 
-/// The rows `from..to` of an array.
-#[track_caller]
-fn rows_of<T: Real>(t: &Tensor<T>, from: usize, to: usize) -> Tensor<T> {
-    let mut ranges: Vec<(usize, usize)> = t.shape().iter().map(|&n| (0, n)).collect();
-    ranges[0] = (from, to);
-    t.slice(&ranges)
-}
-
-impl Dataset {
-    /// The table of these inputs, of shape (rows, features), and targets; errors call it by its name.
+impl<T: Real> Dataset<T> {
+    /// The data of these inputs, of shape (rows, features) or (rows, item shape), and targets; errors call it by its name.
     ///
     /// # Errors
-    /// If there are no rows or no features, an array has not two axes, the numbers of rows differ, a number is NaN or
-    /// infinite, or a label is none of the classes.
-    pub fn new(name: impl Into<String>, inputs: Tensor<f64>, targets: Targets) -> Result<Self, DataError> {
+    /// If there are no rows or no features, the inputs have less than two axes or values as targets not two, the numbers of
+    /// rows differ, a number is NaN or infinite, a label is none of the classes, or sequences are no whole rows.
+    pub fn new(name: impl Into<String>, inputs: Tensor<T>, targets: Targets<T>) -> Result<Self, DataError> {
         let name = name.into();
-        let [rows, features] = finite_table(&name, "inputs", &inputs)?;
+        check::rows(&name, "inputs", &inputs)?;
+        let (rows, features) = (inputs.shape()[0], inputs.shape()[1..].iter().product());
         if rows == 0 || features == 0 {
             return Err(DataError::Empty { name, rows, features });
         }
-        let found = match &targets {
-            Targets::Classes { labels, classes } => {
-                labels_in_range(&name, labels, *classes)?;
-                labels.len()
-            }
-            Targets::Values(values) => finite_table(&name, "targets", values)?[0],
-        };
+        check::finite(&name, "inputs", &inputs)?;
+        let found = targets.checked(&name)?;
         if found != rows {
             return Err(DataError::Rows { name, inputs: rows, targets: found });
         }
-        Ok(Dataset { name, inputs, targets })
+        Ok(Dataset { name, whole: Batch { inputs, targets } })
     }
 
     /// Name of the data.
@@ -144,43 +98,69 @@ impl Dataset {
         &self.name
     }
 
-    /// Inputs, of shape (rows, features).
-    pub fn inputs(&self) -> &Tensor<f64> {
-        &self.inputs
+    /// Inputs, of shape (rows, features) or (rows, item shape).
+    pub fn inputs(&self) -> &Tensor<T> {
+        &self.whole.inputs
     }
 
     /// Targets, one a row.
-    pub fn targets(&self) -> &Targets {
-        &self.targets
+    pub fn targets(&self) -> &Targets<T> {
+        &self.whole.targets
     }
 
     /// Number of rows.
     pub fn rows(&self) -> usize {
-        self.inputs.shape()[0]
+        self.inputs().shape()[0]
+    }
+
+    /// Sizes of the axes of a row of the inputs: one for a table, (channels, height, width) for images.
+    pub fn item_shape(&self) -> &[usize] {
+        &self.inputs().shape()[1..]
     }
 
     /// Number of numbers in a row of the inputs.
     pub fn features(&self) -> usize {
-        self.inputs.shape()[1]
+        self.item_shape().iter().product()
     }
 
     /// Number of outputs of a network that predicts the targets: the classes, or the columns of the values.
     pub fn outputs(&self) -> usize {
-        self.targets.outputs()
+        self.targets().outputs()
     }
 
-    /// The table of these rows, in this order; a row may be listed more than once.
+    /// The same data with each row in another shape of as many numbers, such as images as flat features.
+    ///
+    /// ```
+    /// let images = nn::data::digits().reshaped(&[1, 8, 8]);
+    /// assert_eq!(images.inputs().shape(), [1797, 1, 8, 8]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the shape has no axes or another number of elements.
+    #[track_caller]
+    pub fn reshaped(&self, item: &[usize]) -> Self {
+        assert!(
+            !item.is_empty() && item.iter().product::<usize>() == self.features(),
+            "reshaped: rows of {} have shape {:?}, which does not become {item:?}",
+            self.name,
+            self.item_shape()
+        );
+        let shape: Vec<usize> = [self.rows()].iter().chain(item).copied().collect();
+        let inputs = self.inputs().reshape(&shape);
+        Dataset { name: self.name.clone(), whole: Batch { inputs, targets: self.targets().clone() } }
+    }
+
+    /// The data of these rows, in this order; a row may be listed more than once.
     ///
     /// # Panics
     /// If none is listed, or one is out of range.
     #[track_caller]
     pub fn select(&self, rows: &[usize]) -> Self {
         assert!(!rows.is_empty(), "select: no row of {} is listed", self.name);
-        self.check(rows);
-        Dataset { name: self.name.clone(), inputs: gather(&self.inputs, rows), targets: self.targets.gather(rows) }
+        Dataset { name: self.name.clone(), whole: self.batch(rows) }
     }
 
-    /// The same table with its inputs standardised.
+    /// The same data with its inputs standardised.
     ///
     /// # Errors
     /// If a number becomes infinite or NaN, as where inputs lie very far from those that the standardizer was fitted
@@ -190,66 +170,26 @@ impl Dataset {
     /// If the standardizer was fitted on another number of features.
     #[track_caller]
     pub fn standardized(&self, by: &Standardizer) -> Result<Self, DataError> {
-        let inputs = by.apply(&self.inputs);
-        finite_table(&self.name, "inputs", &inputs)?;
-        Ok(Dataset { inputs, ..self.clone() })
+        let inputs = by.apply(self.inputs());
+        check::finite(&self.name, "inputs", &inputs)?;
+        Ok(Dataset { name: self.name.clone(), whole: Batch { inputs, targets: self.targets().clone() } })
     }
 
-    /// These rows, in this order, rounded to the precision `T`; a number beyond the range of `T` becomes infinite.
+    /// These rows, in this order, rounded to the precision `U`; a number beyond the range of `U` becomes infinite.
     ///
     /// # Panics
     /// If a row is out of range.
     #[track_caller]
-    pub fn batch<T: Real>(&self, rows: &[usize]) -> Batch<T> {
-        self.check(rows);
-        Batch { inputs: gather(&self.inputs, rows), targets: self.targets.gather(rows) }
-    }
-
-    /// All rows, as [`batch`](Dataset::batch) gives them.
-    pub fn all<T: Real>(&self) -> Batch<T> {
-        let targets = match &self.targets {
-            Targets::Classes { labels, classes } => Targets::Classes { labels: labels.clone(), classes: *classes },
-            Targets::Values(values) => Targets::Values(values.cast()),
-        };
-        Batch { inputs: self.inputs.cast(), targets }
-    }
-
-    #[track_caller]
-    fn check(&self, rows: &[usize]) {
+    pub fn batch<U: Real>(&self, rows: &[usize]) -> Batch<U> {
         if let Some(row) = rows.iter().find(|&&row| row >= self.rows()) {
             panic!("row {row} is out of range for {}, of {} rows", self.name, self.rows());
         }
+        self.whole.gather(rows)
     }
-}
 
-/// The rows of a table, in this order and precision.
-fn gather<T: Real>(table: &Tensor<f64>, rows: &[usize]) -> Tensor<T> {
-    let width = table.shape()[1];
-    let row = |&i: &usize| table.data()[i * width..(i + 1) * width].iter().map(|&x| T::from_f64(x));
-    Tensor::from_vec(&[rows.len(), width], rows.iter().flat_map(row).collect())
-}
-
-/// The shape of an array that must be a table of finite numbers.
-fn finite_table(name: &str, what: &'static str, table: &Tensor<f64>) -> Result<[usize; 2], DataError> {
-    let &[rows, columns] = table.shape() else {
-        return Err(DataError::Rank { name: name.into(), what, shape: Shape::from_slice(table.shape()) });
-    };
-    match table.data().iter().position(|x| !x.is_finite()) {
-        None => Ok([rows, columns]),
-        Some(i) => Err(DataError::NotFinite {
-            name: name.into(),
-            what,
-            row: i / columns,
-            column: i % columns,
-            found: table.data()[i],
-        }),
-    }
-}
-
-fn labels_in_range(name: &str, labels: &[u32], classes: usize) -> Result<(), DataError> {
-    match labels.iter().position(|&label| label as usize >= classes) {
-        None => Ok(()),
-        Some(row) => Err(DataError::Label { name: name.into(), row, found: labels[row], classes }),
+    /// All rows, as [`batch`](Dataset::batch) gives them; shared, not copied, where the precision is that of the data.
+    pub fn all<U: Real>(&self) -> Batch<U> {
+        self.whole.cast()
     }
 }
 
@@ -259,6 +199,11 @@ mod tests {
 
     fn table(rows: usize, columns: usize) -> Tensor<f64> {
         Tensor::from_fn(&[rows, columns], |i| i as f64)
+    }
+
+    fn with(mut t: Tensor<f64>, i: usize, x: f64) -> Tensor<f64> {
+        t.data_mut()[i] = x;
+        t
     }
 
     fn classes(labels: &[u32], classes: usize) -> Targets {
@@ -271,10 +216,6 @@ mod tests {
 
     #[test]
     fn bad_tables_are_refused_by_name_and_place() {
-        let with = |mut t: Tensor<f64>, i: usize, x: f64| {
-            t.data_mut()[i] = x;
-            t
-        };
         assert_eq!(
             refusal(with(table(3, 2), 5, f64::NAN), classes(&[0, 0, 0], 1)),
             "toy: inputs, row 2, column 1: found NaN, expected a finite number"
@@ -313,6 +254,43 @@ mod tests {
         assert_eq!(batch.targets, Targets::Values(Tensor::from_vec(&[1, 1], vec![0.1f32])));
         assert_eq!(values.all::<f32>(), values.batch(&[0, 1, 2]));
         assert_eq!(data.all::<f64>(), data.batch(&[0, 1, 2]));
+    }
+
+    #[test]
+    fn rows_may_have_a_shape() {
+        let images = Tensor::from_fn(&[3, 2, 1, 2], |i| i as f32);
+        let targets = Targets::Classes { labels: vec![0, 1, 2], classes: 3 };
+        let data = Dataset::new("toy", images, targets).unwrap();
+        assert_eq!((data.rows(), data.item_shape(), data.features()), (3, &[2, 1, 2][..], 4));
+        assert_eq!(data.batch::<f64>(&[2]).inputs, Tensor::from_vec(&[1, 2, 1, 2], vec![8.0, 9.0, 10.0, 11.0]));
+        assert_eq!(data.select(&[0, 1]).item_shape(), [2, 1, 2]);
+        assert_eq!(data.all::<f32>().rows(1, 3).inputs.shape(), [2, 2, 1, 2]);
+        let flat = data.reshaped(&[4]);
+        assert_eq!((flat.inputs().shape(), flat.inputs().data()), (&[3, 4][..], data.inputs().data()));
+        assert_eq!(
+            refusal(with(Tensor::full(&[2, 1, 3], 0.0), 4, f64::INFINITY), classes(&[0, 0], 1)),
+            "toy: inputs, row 1, column 1: found inf, expected a finite number"
+        );
+    }
+
+    #[test]
+    fn sequences_must_be_whole_rows() {
+        let sequences = |labels: &[u32], length| Targets::Sequences { labels: labels.to_vec(), length, classes: 3 };
+        assert!(Dataset::new("toy", table(2, 2), sequences(&[0, 1, 2, 0], 2)).is_ok());
+        for (length, found) in [(3, "4 labels in rows of 3"), (0, "4 labels in rows of 0")] {
+            let message = format!("toy: found {found}, expected whole rows of at least one label");
+            assert_eq!(refusal(table(2, 2), sequences(&[0, 1, 2, 0], length)), message);
+        }
+        let found = "toy: found 1 targets for 2 rows of inputs, expected as many";
+        assert_eq!(refusal(table(2, 2), sequences(&[0, 1], 2)), found);
+        let found = "toy: label of row 1: found 3, expected a class below 3";
+        assert_eq!(refusal(table(2, 2), sequences(&[0, 1, 2, 3], 2)), found);
+    }
+
+    #[test]
+    #[should_panic(expected = "reshaped: rows of toy have shape [2], which does not become [3]")]
+    fn a_row_keeps_its_numbers() {
+        Dataset::new("toy", table(3, 2), classes(&[0, 0, 0], 1)).unwrap().reshaped(&[3]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub enum DataError {
         /// Number of numbers in a row.
         features: usize,
     },
-    /// An array is not a table.
+    /// An array has not the axes it needs: two, or for inputs at least two.
     #[error("{name}: found {what} of shape {shape:?}, expected rows and columns")]
     Rank {
         /// Name of the data.
@@ -49,7 +49,7 @@ pub enum DataError {
         what: &'static str,
         /// Row of the number.
         row: usize,
-        /// Column of the number.
+        /// Column of the number: its place in the row, in row-major order where rows have a shape.
         column: usize,
         /// The number.
         found: f64,
@@ -65,6 +65,16 @@ pub enum DataError {
         found: u32,
         /// Number of classes.
         classes: usize,
+    },
+    /// Labels do not fill rows of the same length.
+    #[error("{name}: found {labels} labels in rows of {length}, expected whole rows of at least one label")]
+    Sequences {
+        /// Name of the data.
+        name: String,
+        /// Number of labels.
+        labels: usize,
+        /// Number of labels in a row.
+        length: usize,
     },
     /// A file cannot be read.
     #[error("{}: cannot be read: {source}", path.display())]
@@ -119,10 +129,12 @@ pub enum DataError {
         side: &'static str,
     },
     /// A stratified split needs classes.
-    #[error("{name}: found values as targets, expected class labels, by which to stratify")]
+    #[error("{name}: found {found} as targets, expected one class a row, by which to stratify")]
     NoClasses {
         /// Name of the data.
         name: String,
+        /// `"values"` or `"sequences"`.
+        found: &'static str,
     },
     /// A mini-batch cannot have this many rows.
     #[error("found a batch of {batch} rows, expected 1 to {rows}, the number of rows of the data")]

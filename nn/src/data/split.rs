@@ -1,5 +1,7 @@
 //! Training and test parts.
 
+use ad_core::Real;
+
 use super::{DataError, Dataset, Targets};
 use crate::random::Key;
 
@@ -12,29 +14,33 @@ use crate::random::Key;
 /// # Ok::<(), nn::data::DataError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct Split {
+pub struct Split<T: Real = f64> {
     /// The rows to learn from.
-    pub train: Dataset,
+    pub train: Dataset<T>,
     /// The rows to be judged by.
-    pub test: Dataset,
+    pub test: Dataset<T>,
 }
 
-impl Split {
+impl<T: Real> Split<T> {
     /// A random split in which the test part has `share` of the rows, rounded to nearest.
     ///
     /// # Errors
     /// If the share is not between 0 and 1, or either part would be empty.
-    pub fn random(data: &Dataset, share: f64, key: Key) -> Result<Self, DataError> {
+    pub fn random(data: &Dataset<T>, share: f64, key: Key) -> Result<Self, DataError> {
         Split::spread(data, share, &key.generator().permutation(data.rows()))
     }
 
     /// As [`random`](Split::random), with each class divided in the same proportion, to within one row.
     ///
     /// # Errors
-    /// As of [`random`](Split::random), and if the targets are not classes.
-    pub fn stratified(data: &Dataset, share: f64, key: Key) -> Result<Self, DataError> {
-        let Targets::Classes { labels, .. } = data.targets() else {
-            return Err(DataError::NoClasses { name: data.name().into() });
+    /// As of [`random`](Split::random), and if the targets are not one class a row.
+    pub fn stratified(data: &Dataset<T>, share: f64, key: Key) -> Result<Self, DataError> {
+        let labels = match data.targets() {
+            Targets::Classes { labels, .. } => labels,
+            Targets::Sequences { .. } => {
+                return Err(DataError::NoClasses { name: data.name().into(), found: "sequences" });
+            }
+            Targets::Values(_) => return Err(DataError::NoClasses { name: data.name().into(), found: "values" }),
         };
         let mut order = key.generator().permutation(data.rows());
         order.sort_by_key(|&row| labels[row]);
@@ -42,7 +48,7 @@ impl Split {
     }
 
     /// Takes the test rows at even distances along an order, so that any stretch of it gives its share.
-    fn spread(data: &Dataset, share: f64, order: &[usize]) -> Result<Self, DataError> {
+    fn spread(data: &Dataset<T>, share: f64, order: &[usize]) -> Result<Self, DataError> {
         if !(0.0 < share && share < 1.0) {
             return Err(DataError::TestShare { found: share });
         }
@@ -127,8 +133,13 @@ mod tests {
         }
         assert!(refusal(3, 0.1).ends_with("leaves no test row, expected at least one on each side"));
         assert!(refusal(3, 0.9).ends_with("leaves no training row, expected at least one on each side"));
-        let values = Dataset::new("toy", Tensor::full(&[2, 1], 0.0), Targets::Values(Tensor::full(&[2, 1], 0.0)));
-        let error = Split::stratified(&values.unwrap(), 0.5, Key::new(0)).unwrap_err();
-        assert!(matches!(error, DataError::NoClasses { .. }));
+        for (targets, found) in [
+            (Targets::Values(Tensor::full(&[2, 1], 0.0)), "values"),
+            (Targets::Sequences { labels: vec![0; 4], length: 2, classes: 1 }, "sequences"),
+        ] {
+            let data = Dataset::new("toy", Tensor::full(&[2, 1], 0.0), targets).unwrap();
+            let error = Split::stratified(&data, 0.5, Key::new(0)).unwrap_err().to_string();
+            assert_eq!(error, format!("toy: found {found} as targets, expected one class a row, by which to stratify"));
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! Columns of mean 0 and standard deviation 1.
 
-use ad_core::Tensor;
+use ad_core::{Real, Tensor};
 
 use super::DataError;
 
-/// The map x ↦ (x − mean)/scale of each column, fitted on the training part alone and applied to every part.
+/// The map x ↦ (x − mean)/scale of each column, fitted on the training part alone and applied to every part. Where rows have
+/// a shape, each place in it is a column.
 ///
 /// The scale is the standard deviation σ = √(Σ(x − mean)²/rows). A constant column, which has none, is centred and left
 /// with scale 1.
@@ -24,33 +25,27 @@ pub struct Standardizer {
 }
 
 impl Standardizer {
-    /// The means and scales of the columns of a table of shape (rows, columns).
+    /// The means and scales of the columns of an array of shape (rows, columns) or (rows, item shape).
     ///
     /// # Panics
-    /// If the table has not two axes, or no row.
+    /// If the array has less than two axes, or no row.
     #[track_caller]
-    pub fn fit(table: &Tensor<f64>) -> Self {
-        let &[rows, columns] = table.shape() else {
-            panic!("standardizer: a table is needed, but the shape is {:?}", table.shape());
-        };
-        assert!(rows > 0, "standardizer: a row is needed, but the shape is {:?}", table.shape());
-        let column = |j: usize| (0..rows).map(move |i| table.data()[i * columns + j]);
+    pub fn fit<T: Real>(table: &Tensor<T>) -> Self {
+        let [rows, columns] = rows_and_columns(table);
+        let column = |j: usize| (0..rows).map(move |i| table.data()[i * columns + j].to_f64());
         let (means, scales) = (0..columns).map(|j| mean_and_scale(column(j))).unzip();
         Standardizer { means, scales }
     }
 
-    /// One mean and one scale for all columns of a table of shape (rows, columns): for columns of one kind, such as pixels,
-    /// whose differences in spread mean something.
+    /// One mean and one scale for all columns of such an array: for columns of one kind, such as pixels, whose differences
+    /// in spread mean something.
     ///
     /// # Panics
-    /// If the table has not two axes, or no row.
+    /// If the array has less than two axes, or no row.
     #[track_caller]
-    pub fn fit_overall(table: &Tensor<f64>) -> Self {
-        let &[rows, columns] = table.shape() else {
-            panic!("standardizer: a table is needed, but the shape is {:?}", table.shape());
-        };
-        assert!(rows > 0, "standardizer: a row is needed, but the shape is {:?}", table.shape());
-        let (mean, scale) = mean_and_scale(table.data().iter().copied());
+    pub fn fit_overall<T: Real>(table: &Tensor<T>) -> Self {
+        let [_, columns] = rows_and_columns(table);
+        let (mean, scale) = mean_and_scale(table.data().iter().map(|x| x.to_f64()));
         Standardizer { means: vec![mean; columns], scales: vec![scale; columns] }
     }
 
@@ -69,19 +64,21 @@ impl Standardizer {
         Ok(Standardizer { means, scales })
     }
 
-    /// The table, of shape (rows, columns), with each column mapped.
+    /// The array, of shape (rows, columns) or (rows, item shape), with each column mapped, in double precision, and then
+    /// rounded to that of the array.
     ///
     /// # Panics
-    /// If the table has not two axes, or not the columns that were fitted.
+    /// If the array has less than two axes, or not the columns that were fitted.
     #[track_caller]
-    pub fn apply(&self, table: &Tensor<f64>) -> Tensor<f64> {
+    pub fn apply<T: Real>(&self, table: &Tensor<T>) -> Tensor<T> {
         let columns = self.means.len();
         assert!(
-            table.rank() == 2 && table.shape()[1] == columns,
+            table.rank() >= 2 && table.shape()[1..].iter().product::<usize>() == columns,
             "standardizer: {columns} columns were fitted, but the shape is {:?}",
             table.shape()
         );
-        Tensor::from_fn(table.shape(), |i| (table.data()[i] - self.means[i % columns]) / self.scales[i % columns])
+        let mapped = |i: usize| (table.data()[i].to_f64() - self.means[i % columns]) / self.scales[i % columns];
+        Tensor::from_fn(table.shape(), |i| T::from_f64(mapped(i)))
     }
 
     /// Mean of each column, in the units of the column.
@@ -93,6 +90,17 @@ impl Standardizer {
     pub fn scales(&self) -> &[f64] {
         &self.scales
     }
+}
+
+/// Numbers of rows, at least one, and of columns.
+#[track_caller]
+fn rows_and_columns<T: Real>(table: &Tensor<T>) -> [usize; 2] {
+    let (rows, columns) = match table.shape() {
+        [rows, item @ ..] if !item.is_empty() => (*rows, item.iter().product()),
+        shape => panic!("standardizer: a table is needed, but the shape is {shape:?}"),
+    };
+    assert!(rows > 0, "standardizer: a row is needed, but the shape is {:?}", table.shape());
+    [rows, columns]
 }
 
 fn mean_and_scale(column: impl ExactSizeIterator<Item = f64> + Clone) -> (f64, f64) {
@@ -133,6 +141,14 @@ mod tests {
             assert_relative_eq!(again.means()[j], 0.0, epsilon = 1e-13);
             assert_relative_eq!(again.scales()[j], 1.0, max_relative = 1e-13);
         }
+    }
+
+    #[test]
+    fn images_are_mapped_place_by_place_in_their_own_precision() {
+        let images = Tensor::from_vec(&[2, 1, 1, 2], vec![1.0f32, 7.0, 5.0, 7.0]);
+        let standardizer = Standardizer::fit(&images);
+        assert_eq!((standardizer.means(), standardizer.scales()), (&[3.0, 7.0][..], &[2.0, 1.0][..]));
+        assert_eq!(standardizer.apply(&images), Tensor::from_vec(&[2, 1, 1, 2], vec![-1.0f32, 0.0, 1.0, 0.0]));
     }
 
     #[test]

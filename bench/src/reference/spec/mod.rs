@@ -7,6 +7,7 @@ mod network;
 mod tests;
 
 use ad_core::Real;
+use nn::data::Targets;
 use nn::models::Pool;
 use nn::{Activation, Loss, Net, ParameterSpec};
 use serde_json::Value;
@@ -185,6 +186,15 @@ impl Spec {
         match self.network {
             Network::Gpt { context, .. } => vec![self.batch, context],
             _ => vec![self.batch],
+        }
+    }
+
+    /// These labels, one for each output, as targets.
+    pub(super) fn targets(&self, labels: Vec<u32>) -> Targets<f64> {
+        let classes = self.network.outputs();
+        match self.network {
+            Network::Gpt { context, .. } => Targets::Sequences { labels, length: context, classes },
+            _ => Targets::Classes { labels, classes },
         }
     }
 
