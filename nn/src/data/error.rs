@@ -1,7 +1,7 @@
 //! What can be wrong with data.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ad_core::Shape;
 use thiserror::Error;
@@ -96,6 +96,18 @@ pub enum DataError {
         /// What should be there.
         expected: String,
     },
+    /// A file is not of its format.
+    #[error("{}: {place}: found {found}, expected {expected}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        place: String,
+        /// What is there.
+        found: String,
+        /// What should be there.
+        expected: String,
+    },
     /// A field of a file is not what its column holds.
     #[error("{}: line {line}, column {column:?}: found {found:?}, expected {expected}", path.display())]
     Field {
@@ -156,4 +168,17 @@ pub enum DataError {
         /// Scale of the column (NaN where there is none).
         scale: f64,
     },
+}
+
+impl DataError {
+    /// [`DataError::Content`] of whatever can be shown.
+    pub(super) fn content(
+        path: &Path,
+        place: impl Into<String>,
+        found: impl ToString,
+        expected: impl ToString,
+    ) -> Self {
+        let (found, expected) = (found.to_string(), expected.to_string());
+        DataError::Content { path: path.into(), place: place.into(), found, expected }
+    }
 }

@@ -6,6 +6,9 @@ mod csv;
 mod dataset;
 mod digits;
 mod error;
+#[cfg(test)]
+mod fuzz;
+mod idx;
 mod split;
 mod standardize;
 mod targets;
@@ -15,6 +18,7 @@ pub use csv::{TargetKind, read_csv};
 pub use dataset::{Batch, Dataset};
 pub use digits::digits;
 pub use error::DataError;
+pub use idx::read_idx;
 pub use split::Split;
 pub use standardize::Standardizer;
 pub use targets::Targets;
