@@ -112,6 +112,16 @@ impl Generator {
         }
     }
 
+    /// A number from 0 to n − 1, each as likely as the others to within n·2⁻⁵³.
+    ///
+    /// # Panics
+    /// If there is none, n being 0.
+    #[track_caller]
+    pub fn below(&mut self, n: usize) -> usize {
+        assert!(n > 0, "below: there is no number below 0");
+        ((self.uniform() * n as f64) as usize).min(n - 1)
+    }
+
     /// Puts the items in a uniformly random order.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         items.shuffle(&mut self.rng);
@@ -194,6 +204,22 @@ mod tests {
         let mut g = Key::new(3).generator();
         moments_agree(|| g.uniform(), 0.5, 1.0 / 12.0, 1.0 / 80.0, 1.0 / 2304.0);
         moments_agree(|| g.normal(), 0.0, 1.0, 3.0, 105.0);
+    }
+
+    #[test]
+    fn numbers_below_a_bound_are_equally_likely() {
+        let mut g = Key::new(6).generator();
+        let mut counts = [0u32; 7];
+        (0..70_000).for_each(|_| counts[g.below(7)] += 1);
+        // Within five standard errors, √(np(1 − p)) each.
+        assert!(counts.iter().all(|&n| (f64::from(n) - 10_000.0).abs() < 5.0 * 92.6), "{counts:?}");
+        assert_eq!(g.below(1), 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "below: there is no number below 0")]
+    fn there_is_no_number_below_zero() {
+        Key::new(0).generator().below(0);
     }
 
     #[test]

@@ -122,6 +122,34 @@ pub enum DataError {
         /// What should be there.
         expected: String,
     },
+    /// A text is too short.
+    #[error("{name}: found a text of {found} characters, expected at least {expected}")]
+    ShortText {
+        /// Name of the text.
+        name: String,
+        /// Number of characters.
+        found: usize,
+        /// Number that is needed.
+        expected: usize,
+    },
+    /// A window of a text cannot be empty.
+    #[error("{name}: found a context of 0 characters, expected at least 1")]
+    Context {
+        /// Name of the text.
+        name: String,
+    },
+    /// A character is not in the vocabulary.
+    #[error("{name}: character {place}: found {found:?}, expected one of the {size} of the vocabulary")]
+    Character {
+        /// Name of the text that the vocabulary is of.
+        name: String,
+        /// Place of the character in what was to be encoded.
+        place: usize,
+        /// The character.
+        found: char,
+        /// Number of characters in the vocabulary.
+        size: usize,
+    },
     /// The share of test rows is no share.
     #[error("found a test share of {found}, expected a number between 0 and 1, both excluded")]
     TestShare {

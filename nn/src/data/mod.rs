@@ -12,6 +12,7 @@ mod idx;
 mod split;
 mod standardize;
 mod targets;
+mod text;
 
 pub use batches::{Batches, LastBatch};
 pub use csv::{TargetKind, read_csv};
@@ -22,3 +23,4 @@ pub use idx::read_idx;
 pub use split::Split;
 pub use standardize::Standardizer;
 pub use targets::Targets;
+pub use text::Text;
