@@ -4,17 +4,18 @@
 //! big-endian) and the elements in row-major order (<http://yann.lecun.com/exdb/mnist/>).
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
 use ad_core::{Real, Tensor};
 use flate2::bufread::MultiGzDecoder;
 
+use super::stream::{MOST_BYTES, bytes_of, read_elements, read_up_to};
 use super::{DataError, Dataset, Targets};
 
-/// Elements that a file may promise at most: 45 times those of MNIST.
-const MOST_ELEMENTS: u64 = 1 << 31;
+/// What errors call a compressed file.
+const STREAM: &str = "gzip stream";
 
 /// Reads images of bytes and a label each from two IDX files, plain or compressed by gzip; the pixels are scaled to [0, 1].
 ///
@@ -61,7 +62,7 @@ impl Array {
     }
 
     fn parse(path: &Path, mut from: impl Read, rank: RangeInclusive<usize>) -> Result<Self, DataError> {
-        let magic = read_up_to(path, &mut from, 4)?;
+        let magic = read_up_to(path, STREAM, &mut from, 4)?;
         let rank = match magic[..] {
             [0, 0, 0x08, axes] if rank.contains(&usize::from(axes)) => usize::from(axes),
             [0, 0, 0x08, axes] => {
@@ -78,25 +79,18 @@ impl Array {
                 return Err(DataError::content(path, "magic number", found, "two zeros, a type and a number of axes"));
             }
         };
-        let sizes = read_up_to(path, &mut from, 4 * rank as u64)?;
+        let sizes = read_up_to(path, STREAM, &mut from, 4 * rank as u64)?;
         if sizes.len() < 4 * rank {
             let (found, expected) = (format!("{} bytes", sizes.len()), format!("{rank} numbers of 4 bytes"));
             return Err(DataError::content(path, "sizes of the axes", found, expected));
         }
-        let sizes: Vec<u32> =
-            sizes.chunks_exact(4).map(|b| u32::from_be_bytes(b.try_into().expect("4 bytes"))).collect();
-        let promised = sizes.iter().try_fold(1u64, |n, &size| n.checked_mul(size.into()));
-        let Some(promised) = promised.filter(|&n| n <= MOST_ELEMENTS) else {
-            let expected = format!("at most {MOST_ELEMENTS} elements");
+        let size = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().expect("4 bytes")).into();
+        let sizes: Vec<u64> = sizes.chunks_exact(4).map(size).collect();
+        let Some(promised) = bytes_of(&sizes, 1) else {
+            let expected = format!("at most {MOST_BYTES} elements");
             return Err(DataError::content(path, "sizes of the axes", format!("{sizes:?}"), expected));
         };
-        // One element more than promised shows whether there are any, and lets the decoder verify its checksum.
-        let elements = read_up_to(path, &mut from, promised + 1)?;
-        if elements.len() as u64 != promised {
-            let more = if elements.len() as u64 > promised { "more than " } else { "" };
-            let found = format!("{more}{} bytes", promised.min(elements.len() as u64));
-            return Err(DataError::content(path, "elements", found, promised));
-        }
+        let elements = read_elements(path, [STREAM, "elements"], &mut from, promised)?;
         Ok(Array { shape: sizes.into_iter().map(|size| size as usize).collect(), elements })
     }
 
@@ -108,24 +102,6 @@ impl Array {
             shape.insert(1, 1);
         }
         Tensor::from_vec(&shape, self.elements.iter().map(|&x| levels[usize::from(x)]).collect())
-    }
-}
-
-/// The next bytes, at most so many. The buffer grows as they come, whatever their number was said to be.
-fn read_up_to(path: &Path, from: &mut impl Read, most: u64) -> Result<Vec<u8>, DataError> {
-    let mut bytes = Vec::new();
-    match from.take(most).read_to_end(&mut bytes) {
-        Ok(_) => Ok(bytes),
-        Err(error) => Err(match error.kind() {
-            // The kinds by which the decoder reports a stream that is not sound.
-            io::ErrorKind::UnexpectedEof => {
-                DataError::content(path, "gzip stream", "the end of the file", "the rest of the stream")
-            }
-            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
-                DataError::content(path, "gzip stream", error, "sound compressed data")
-            }
-            _ => DataError::Read { path: path.into(), source: error },
-        }),
     }
 }
 
@@ -223,6 +199,11 @@ mod tests {
         assert_eq!(
             of_images(&idx(8, &[u32::MAX; 3], &[])),
             "x.idx: sizes of the axes: found [4294967295, 4294967295, 4294967295], expected at most 2147483648 elements"
+        );
+        // Nothing is promised, but a row would be larger than memory.
+        assert_eq!(
+            of_images(&idx(8, &[0, u32::MAX, u32::MAX], &[])),
+            "x.idx: sizes of the axes: found [0, 4294967295, 4294967295], expected at most 2147483648 elements"
         );
         assert_eq!(of_images(&idx(8, &[1 << 31, 1, 1], &[7])), "x.idx: elements: found 1 bytes, expected 2147483648");
         assert_eq!(

@@ -9,8 +9,11 @@ mod error;
 #[cfg(test)]
 mod fuzz;
 mod idx;
+mod npy;
+mod npz;
 mod split;
 mod standardize;
+mod stream;
 mod targets;
 mod text;
 
@@ -20,6 +23,7 @@ pub use dataset::{Batch, Dataset};
 pub use digits::digits;
 pub use error::DataError;
 pub use idx::read_idx;
+pub use npz::{read_npy, read_npz};
 pub use split::Split;
 pub use standardize::Standardizer;
 pub use targets::Targets;
