@@ -1,5 +1,6 @@
 //! Data sets: tables, images and texts with a target a row, split, standardised and served in mini-batches.
 
+mod augment;
 mod batches;
 mod check;
 mod csv;
@@ -17,6 +18,7 @@ mod stream;
 mod targets;
 mod text;
 
+pub use augment::Augment;
 pub use batches::{Batches, LastBatch};
 pub use csv::{TargetKind, read_csv};
 pub use dataset::{Batch, Dataset};
