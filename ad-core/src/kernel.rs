@@ -170,6 +170,25 @@ pub(crate) fn pairs<T: Real>(out: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T) -
     run(&Pairs(a, b, f), out);
 }
 
+/// f of each triple of numbers.
+struct Triples<'a, T, F>([&'a [T]; 3], F);
+
+impl<T: Real, F: Fn(T, T, T) -> T + Sync> Kernel for Triples<'_, T, F> {
+    type Item = T;
+
+    #[inline(always)]
+    fn run(&self, from: usize, out: &mut [T]) -> f64 {
+        let [a, b, c] = self.0.map(|x| &x[from..from + out.len()]);
+        out.iter_mut().zip(a).zip(b).zip(c).for_each(|(((o, &a), &b), &c)| *o = (self.1)(a, b, c));
+        0.0
+    }
+}
+
+/// f of each triple of numbers.
+pub(crate) fn triples<T: Real>(out: &mut [T], abc: [&[T]; 3], f: impl Fn(T, T, T) -> T + Sync) {
+    run(&Triples(abc, f), out);
+}
+
 /// f of each number of the result with one more.
 struct Onto<'a, T, F>(&'a [T], F);
 
@@ -328,6 +347,10 @@ mod tests {
             assert!(out.iter().zip(a.iter().zip(&b)).all(|(o, (a, b))| *o == (a - b) * b), "{n} onto");
             each(&mut out, &a, |a| a + 1.0);
             assert!(out.iter().zip(&a).all(|(o, a)| *o == a + 1.0), "{n} each");
+            let c = numbers(n, 2.1);
+            triples(&mut out, [&a, &b, &c], |a, b, c| (a - b) * c);
+            let rows = a.iter().zip(&b).zip(&c);
+            assert!(out.iter().zip(rows).all(|(o, ((a, b), c))| *o == (a - b) * c), "{n} triples");
         }
     }
 

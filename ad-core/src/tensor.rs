@@ -118,6 +118,17 @@ impl<T: Real> Tensor<T> {
         Tensor::filled(a, |out| kernel::pairs(out, self.data(), other.data(), f))
     }
 
+    /// `f` of each triple of elements of three arrays of one shape, as [`combined`](Tensor::combined) of pairs.
+    ///
+    /// # Panics
+    /// If the shapes differ.
+    #[track_caller]
+    pub fn combined_with(&self, [b, c]: [&Self; 2], f: impl Fn(T, T, T) -> T + Sync) -> Self {
+        let shapes = [self.shape(), b.shape(), c.shape()];
+        assert!(shapes[0] == shapes[1] && shapes[0] == shapes[2], "combined_with: shapes {shapes:?} differ");
+        Tensor::filled(shapes[0], |out| kernel::triples(out, [self.data(), b.data(), c.data()], f))
+    }
+
     /// self + c·other, element by element: what a step θ − αω is made of.
     ///
     /// ```

@@ -6,7 +6,7 @@ use ad_core::{Params, Real, Tensor};
 use gen_sched::{ApproximateGen, Constant, ExactGen, Policy, Stepper, Trainer};
 use nn::data::{Dataset, Split, Standardizer, TargetKind, Targets, digits, read_csv};
 use nn::random::Key;
-use nn::{Architecture, Loss, Mlp, Sgd};
+use nn::{Architecture, Loss, Mlp};
 
 use crate::command::CommandError;
 use crate::command::flags::{DataArgs, GenParameters, ModelArgs, Rule};
@@ -41,9 +41,9 @@ impl<T: Real> Session<T> {
             [train.features()].into_iter().chain(model.hidden.iter().copied()).chain([train.outputs()]).collect();
         let net = Mlp::new(&sizes, model.act);
         let theta: Params<Tensor<T>> = net.init(key.named("init"));
-        let direction = Sgd::new().weight_decay(model.weight_decay);
-        let stepper = Stepper::new(Box::new(net), theta, model.loss.clone(), Box::new(direction), boxed(rule))
-            .measuring_decrease();
+        let direction = model.direction.direction(model.decay());
+        let stepper =
+            Stepper::new(Box::new(net), theta, model.loss.clone(), direction, boxed(rule)).measuring_decrease();
         let (name, rows) = (train.name().to_owned(), [train.rows(), test.rows()]);
         let trainer = Trainer::new(stepper, train, &test, data.batch, epochs as u64, key.named("batches"))?;
         Ok(Session { trainer, data: name, sizes, rows })

@@ -92,7 +92,7 @@ impl<T: Real> Stepper<T> {
         direction: Box<dyn Direction<T>>,
         rule: Box<dyn Rule<T>>,
     ) -> Self {
-        let last_lrs = vec![0.0; direction.groups()];
+        let last_lrs = vec![0.0; direction.scales().len()];
         let (previous, steps, measures_decrease, parting) = (None, 0, false, Parting::Automatic);
         Stepper { net, theta, loss, direction, rule, previous, last_lrs, steps, measures_decrease, parting }
     }
@@ -123,7 +123,8 @@ impl<T: Real> Stepper<T> {
         &self.loss
     }
 
-    /// The rates of the last step, one for each parameter group of the direction; zeros before the first.
+    /// The rates of the last step, one for each parameter group of the direction: α times the [scale](Direction::scales) of the
+    /// group. Zeros before the first.
     pub fn last_lrs(&self) -> &[f64] {
         &self.last_lrs
     }
@@ -170,7 +171,7 @@ impl<T: Real> Stepper<T> {
                 self.rule.forget();
             }
         }
-        self.last_lrs.fill(report.alpha);
+        self.last_lrs = self.direction.scales().iter().map(|scale| scale * report.alpha).collect();
         self.steps += 1;
         StepReport { cost, ..report }
     }

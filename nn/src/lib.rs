@@ -43,7 +43,10 @@ mod module;
 pub mod random;
 pub mod weights;
 
-pub use direction::{Adam, Direction, Momentum, Sgd, moved};
+pub use direction::{
+    Adagrad, Adam, AdamW, Clipped, Direction, GroupSettings, Grouped, Lion, Momentum, Optimizer, RmsProp, Sgd, State,
+    StateError, UnknownOptimizer, moved,
+};
 pub use init::Init;
 pub use layers::{
     Activation, Conv1d, Conv2d, Embedding, GroupNorm, Layer, LayerNorm, Linear, Mlp, Reshaping, Residual, RmsNorm,

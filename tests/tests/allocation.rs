@@ -10,7 +10,7 @@ use ad_core::Tensor;
 use gen_sched::{ApproximateGen, ExactGen, Parting, Policy, Rule, Stepper};
 use nn::data::Targets;
 use nn::random::Key;
-use nn::{Activation, Adam, Architecture, Direction, Loss, Mlp, Sgd};
+use nn::{Activation, Adam, Architecture, Direction, Loss, Mlp, Optimizer, Sgd};
 
 /// Bytes from which an allocation counts as large.
 const LARGE: usize = 1 << 16;
@@ -51,7 +51,7 @@ fn a_steady_step_makes_no_large_allocation() {
                 Box::new(Sgd::new()) as Box<dyn Direction<f32>>,
                 Box::new(ExactGen::new(policy())) as Box<dyn Rule<f32>>,
             ),
-            ("exact, sgd with decay", Box::new(Sgd::new().weight_decay(1e-3)), Box::new(ExactGen::new(policy()))),
+            ("exact, sgd with decay", Optimizer::Sgd.direction(1e-3), Box::new(ExactGen::new(policy()))),
             ("exact, adam", Box::new(Adam::default()), Box::new(ExactGen::new(policy()))),
             ("approximate, sgd", Box::new(Sgd::new()), Box::new(ApproximateGen::new(policy()))),
         ] {

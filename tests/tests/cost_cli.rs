@@ -41,6 +41,16 @@ fn dot(a: &Params<Tensor<f64>>, b: &Params<Tensor<f64>>) -> f64 {
 /// Gradients on a set itself and on the other one, elementwise, to the direction ω.
 type Omega = fn(f64, f64) -> f64;
 
+/// The moving average from zero with coefficient β of x and what came before it.
+fn decayed(beta: f64, x: f64, before: f64) -> f64 {
+    (1.0 - beta) * (x + beta * before)
+}
+
+/// Adam's ω at its second step with second moment v.
+fn adam(own: f64, other: f64, v: f64) -> f64 {
+    decayed(0.9, own, other) / (1.0 - 0.9 * 0.9) / ((v / (1.0 - 0.999 * 0.999)).sqrt() + 1e-8)
+}
+
 /// Loss, g·ω, ω·Hω and ω·Gω on `case` from products with the whole Hessian and Gauss–Newton matrix.
 fn by_products(spec: &Spec, case: &Case, other: &Case, omega: Omega) -> [f64; 4] {
     let net = spec.net::<f64>();
@@ -90,18 +100,27 @@ fn drawn_models_print_the_values_of_the_library() {
 #[test]
 fn num_and_den_are_along_the_direction_that_is_asked_for() {
     let model = r#"{"kind":"mlp","sizes":[6,9,4],"batch":7,"act":"tanh","loss":"ce","seed":5}"#;
-    let omegas: [(&str, Omega, &str); 3] = [
+    let omegas: [(&str, Omega, &str); 9] = [
         ("sgd", |own, _| own, "ω = g, the gradient,"),
-        ("momentum", |own, other| own + 0.9 * other, "ω = g + 0.9 m,"),
+        ("momentum", |own, other| own + 0.9 * other, "ω = m, with m ← 0.9 m + g,"),
+        ("nesterov", |own, other| own + 0.9 * (own + 0.9 * other), "ω = g + 0.9 m,"),
+        ("rmsprop", |own, other| own / (decayed(0.99, own * own, other * other).sqrt() + 1e-8), "ω = g / (√v + ε),"),
         (
-            "adam",
+            "rmsprop_centered",
             |own, other| {
-                let m = (0.1 * own + 0.09 * other) / (1.0 - 0.9 * 0.9);
-                let v = (0.001 * own * own + 0.001 * 0.999 * other * other) / (1.0 - 0.999 * 0.999);
-                m / (v.sqrt() + 1e-8)
+                let spread = decayed(0.99, own * own, other * other) - decayed(0.99, own, other).powi(2);
+                own / (spread.sqrt() + 1e-8)
             },
-            "ω = m̂ / (√v̂ + ε), Adam's",
+            "ω = g / (√(v − μ²) + ε),",
         ),
+        ("adagrad", |own, other| own / (own.hypot(other) + 1e-10), "ω = g / (√s + ε),"),
+        ("adam", |own, other| adam(own, other, decayed(0.999, own * own, other * other)), "ω = m̂ / (√v̂ + ε), Adam's,"),
+        (
+            "amsgrad",
+            |own, other| adam(own, other, decayed(0.999, own * own, other * other).max(0.001 * other * other)),
+            "ω = m̂ / (√v̂ + ε), Adam's with the greatest v so far,",
+        ),
+        ("lion", |own, other| (0.9 * 0.01 * other + 0.1 * own).signum(), "ω = sign(0.9 m + 0.1 g), Lion's,"),
     ];
     for (name, omega, formula) in omegas {
         let args = ["--model", model, "--dtype", "f64", "--direction", name];
@@ -270,7 +289,7 @@ fn models_that_make_no_sense_are_misuse() {
     }
     assert!(fail(&[], 2).contains("--model"));
     assert!(fail(&["--model", "mlp-digits", "--dtype", "f16"], 2).contains("f16"));
-    assert!(fail(&["--model", "mlp-digits", "--direction", "lion"], 2).contains("sgd, momentum, adam"));
+    assert!(fail(&["--model", "mlp-digits", "--direction", "newton"], 2).contains("sgd, momentum, nesterov"));
     let zero = parabola().args(["cost", "--model", "mlp-digits", "--repeats", "0"]).output().unwrap();
     assert!(one_line_error(&zero, 2).contains("--repeats"));
 }

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use ad_core::Real;
 use gen_sched::{ApproximateGen, EpochReport, ExactGen, Observer, Rule, StepReport, Stepper, Trainer};
 use nn::data::{Split, Standardizer, digits};
-use nn::{Activation, Architecture, Loss, Mlp, Sgd, random::Key};
+use nn::{Activation, Architecture, Loss, Mlp, Optimizer, random::Key};
 
 #[derive(Default)]
 struct Everything {
@@ -38,7 +38,7 @@ fn run<T: Real>(threads: usize, seed: u64, rule: fn() -> Box<dyn Rule<T>>) -> St
         let (train, test) = (train.standardized(&fitted).unwrap(), test.standardized(&fitted).unwrap());
         let net = Mlp::new(&[64, 256, 256, 10], Activation::Tanh);
         let theta = net.init(key.named("init"));
-        let direction = Box::new(Sgd::new().weight_decay(1e-3));
+        let direction = Optimizer::Sgd.direction(1e-3);
         let stepper = Stepper::new(Box::new(net), theta, Loss::cross_entropy(), direction, rule()).measuring_decrease();
         let mut trainer = Trainer::<T>::new(stepper, train, &test, 256, 1, key.named("batches")).unwrap();
         let mut seen = Everything::default();

@@ -2,10 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use ad_core::{Ops, Params, Tensor};
-use gen_sched::{Choice, Constant, ExactGen, Policy, Reason, Rule, Step, Stepper};
+use ad_core::{Ground, Ops, Params, Tensor};
+use gen_sched::{Choice, Constant, ExactGen, Point, Policy, Reason, Rule, Step, Stepper, Supervised};
 use nn::data::{Batch, Targets};
-use nn::{Activation, Architecture, Direction, Loss, Mlp, moved, random::Key};
+use nn::{
+    Activation, Architecture, Clipped, Direction, GroupSettings, Grouped, Loss, Mlp, Sgd, State, StateError, moved,
+    random::Key,
+};
 
 type T = Tensor<f64>;
 type Tree = Params<T>;
@@ -35,6 +38,15 @@ impl Direction<f64> for Momentum {
     fn commit(&mut self, theta: &Tree, gradient: &Tree) {
         self.last = Some(self.propose(theta, gradient));
         self.commits.lock().unwrap().push((theta.clone(), gradient.clone()));
+    }
+
+    fn state(&self) -> State<f64> {
+        self.last.iter().fold(State::default(), |state, last| state.with_tree("last", last))
+    }
+
+    fn restore(&mut self, mut state: State<f64>, theta: &Tree) -> Result<(), StateError> {
+        self.last = if state.has_tree("last") { Some(state.take_tree("last", theta)?) } else { None };
+        state.end()
     }
 }
 
@@ -185,5 +197,51 @@ fn exact_gen_is_exact_along_momentum_too() {
         assert_eq!(report.reason, Reason::Parabola);
         let (predicted, actual) = (report.predicted.unwrap(), report.actual.unwrap());
         assert!((predicted - actual).abs() <= 1e-12 * report.loss, "predicted {predicted}, found {actual}");
+    }
+}
+
+/// Half the rate with weight decay of both kinds, biases without, and a first layer that rests.
+fn grouped() -> Grouped<Sgd> {
+    let settings = GroupSettings::default();
+    Grouped::new(Sgd::new(), settings.scale(0.5).coupled_decay(0.3).decoupled_decay(0.2))
+        .group("layers.0.*", settings.scale(0.0))
+        .group("*.bias", settings)
+}
+
+#[test]
+fn the_curvature_along_groups_is_that_of_the_product_with_the_hessian() {
+    // Few rows and wide layers: the sweep takes the form that relies on multiples of gradient and value.
+    let net = Mlp::new(&[30, 40, 20, 2], Activation::Tanh);
+    let theta: Tree = net.init(Key::new(3));
+    let inputs = Tensor::from_fn(&[4, 30], |i| (1.3 * i as f64).sin());
+    let batch = Batch { inputs, targets: Targets::Values(Tensor::from_fn(&[4, 2], |i| (0.7 * i as f64).cos())) };
+    let clipped = || Clipped::by_norm(grouped(), 0.01);
+    let directions: [(Box<dyn Direction<f64>>, bool); 2] = [(Box::new(grouped()), true), (Box::new(clipped()), false)];
+    for (direction, is_multiple) in directions {
+        assert_eq!(direction.multiple("layers.1.weight").is_some(), is_multiple);
+        let objective = Supervised { net: &net, loss: &Loss::Mse, batch: &batch };
+        let point = Point::new(&objective, &theta);
+        let omega = direction.propose(&theta, &point.gradient());
+        let want: f64 = omega.zip(&point.hvp(&omega), |o, h| o.inner(h)).arrays().iter().sum();
+        let rule = Box::new(ExactGen::default());
+        let stepper = Stepper::new(Box::new(net.clone()), theta.clone(), Loss::Mse, direction, rule);
+        let found = stepper.with_line(&batch, |line| line.curvature().den);
+        assert!((found - want).abs() <= 1e-12 * want.abs(), "den is {found}, by the product {want}");
+    }
+}
+
+#[test]
+fn a_frozen_group_stays_and_every_group_has_its_rate() {
+    let (net, theta) = network();
+    let rule = Box::new(Constant::new(0.1));
+    let mut stepper = Stepper::new(net, theta.clone(), Loss::Mse, Box::new(grouped()), rule);
+    assert_eq!(stepper.last_lrs(), [0.0; 3]);
+    for i in 0..3 {
+        let batch = batch(f64::from(i));
+        stepper.step(&batch.inputs, &batch.targets);
+        assert_eq!(stepper.last_lrs(), [0.05, 0.0, 0.1]);
+    }
+    for (name, before) in theta.iter() {
+        assert_eq!(stepper.theta().get(name) == before, name.starts_with("layers.0."), "{name}");
     }
 }

@@ -1,9 +1,10 @@
 //! The reference models against values that PyTorch computed in double precision.
 
 use ad_core::{HessianOperator, Params, Real, Tensor, Var};
-use bench::measure::{DirectionName, measure};
+use bench::measure::measure;
 use bench::reference::Case;
 use gen_sched::{Objective, Point, Supervised};
+use nn::Optimizer;
 use parabola_tests::fixtures::{Check, Fixture, fixture};
 
 const SMALL: [&str; 6] = ["single-layer", "mlp-digits", "mlp-concave", "cnn-small", "cnn-pools", "gpt-small"];
@@ -43,7 +44,7 @@ fn checks<T: Real>(f: &Fixture, tolerance: f64) {
 
 /// The same from the functions that `parabola cost` times.
 fn timed_checks<T: Real>(f: &Fixture, tolerance: f64) {
-    let measured = measure::<T>(&f.spec, &f.case, DirectionName::Sgd, 1);
+    let measured = measure::<T>(&f.spec, &f.case, Optimizer::Sgd, 1);
     for (set, found, expected) in [("A", measured.check, f.expected.check), ("B", measured.check_b, f.expected.check_b)]
     {
         let bench::measure::Checked { loss, num, den, gn } = found;

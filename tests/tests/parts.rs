@@ -4,7 +4,7 @@ use ad_core::{Params, Real, Tensor};
 use gen_sched::{ExactGen, LineCurvature, Objective, Parted, Parting, Point, Policy, Stepper};
 use nn::data::{Batch, Targets};
 use nn::random::Key;
-use nn::{Activation, Architecture, Loss, Mlp, Sgd};
+use nn::{Activation, Architecture, Loss, Mlp, Optimizer};
 
 /// 23 rows: no number of parts divides them.
 const ROWS: usize = 23;
@@ -101,10 +101,9 @@ fn trained<T: Real>(sizes: &[usize], rows: usize, parting: Parting, threads: usi
         let x = Tensor::from_fn(&[rows, sizes[0]], |i| T::from_f64((1.3 * i as f64).sin()));
         let classes = sizes[sizes.len() - 1];
         let y = Targets::Classes { labels: (0..rows as u32).map(|r| r * r % classes as u32).collect(), classes };
-        let (direction, rule) = (Sgd::new().weight_decay(1e-3), ExactGen::new(Policy::default()));
+        let (direction, rule) = (Optimizer::Sgd.direction(1e-3), ExactGen::new(Policy::default()));
         let mut stepper =
-            Stepper::new(Box::new(net), theta, Loss::cross_entropy(), Box::new(direction), Box::new(rule))
-                .parting(parting);
+            Stepper::new(Box::new(net), theta, Loss::cross_entropy(), direction, Box::new(rule)).parting(parting);
         let reports: Vec<_> = (0..4).map(|_| stepper.step(&x, &y)).collect();
         let bits = |t: &Tensor<T>| t.data().iter().map(|v| v.to_f64().to_bits()).collect();
         (stepper.theta().arrays().iter().map(bits).collect(), reports[3].loss)

@@ -7,7 +7,7 @@ use gen_sched::{
     StepReport, Stepper,
 };
 use nn::data::{Batch, Targets};
-use nn::{Activation, Architecture, Direction, Linear, Loss, Mlp, Sgd, random::Key};
+use nn::{Activation, Architecture, Direction, Linear, Loss, Mlp, Optimizer, Sgd, random::Key};
 use parabola_tests::fixtures::fixture;
 
 type T = Tensor<f64>;
@@ -161,7 +161,7 @@ fn weight_decay_is_part_of_the_direction() {
     let theta = at(1.0);
     let point = Point::new(&smooth, &theta);
     let gradient = point.gradient();
-    let omega = Sgd::new().weight_decay(0.3).propose(&theta, &gradient);
+    let omega = Optimizer::Sgd.direction(0.3).propose(&theta, &gradient);
     let num: f64 = gradient.get("x").data().iter().zip(theta.get("x").data()).map(|(g, w)| g * (g + 0.3 * w)).sum();
     assert_relative_eq!(point.line(&gradient, &omega).num(), num, max_relative = 1e-14);
 }

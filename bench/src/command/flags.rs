@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use nn::{Activation, Loss};
+use nn::{Activation, Loss, Optimizer};
 use serde::{Serialize, Serializer};
 
 use super::CommandError;
@@ -68,21 +68,36 @@ pub struct ModelArgs {
     #[arg(long, value_name = "NAME", default_value = "ce")]
     #[serde(serialize_with = "by_name")]
     pub loss: Loss,
-    /// The penalty (LAMBDA/2)·‖θ‖², whose gradient is added to the direction
-    #[arg(long, value_name = "LAMBDA", default_value = "0", value_parser = non_negative)]
-    pub weight_decay: f64,
+    /// The optimizer along whose direction steps are taken: sgd, momentum, nesterov, rmsprop, rmsprop_centered, adagrad,
+    /// adam, amsgrad, adamw or lion
+    #[arg(long, value_name = "NAME", default_value = "sgd", help_heading = "Direction")]
+    #[serde(serialize_with = "by_name")]
+    pub direction: Optimizer,
+    /// The penalty (LAMBDA/2)·‖θ‖², whose gradient is added to the loss's; with adamw and lion LAMBDA·θ is added to the
+    /// direction instead [default: 0.01 for adamw, 0 for others]
+    #[arg(long, value_name = "LAMBDA", value_parser = non_negative, help_heading = "Direction")]
+    #[serde(skip)]
+    pub weight_decay: Option<f64>,
 }
 
-/// A configuration as it is saved: the flags, and the rule with its defaults filled in.
+impl ModelArgs {
+    /// The λ of weight decay.
+    pub fn decay(&self) -> f64 {
+        self.weight_decay.unwrap_or(self.direction.usual_decay())
+    }
+}
+
+/// A configuration as it is saved: the flags, with the defaults of rule and weight decay filled in.
 #[derive(Serialize)]
 pub(crate) struct Resolved<'a, A> {
     pub(crate) rule: Rule,
+    pub(crate) weight_decay: f64,
     #[serde(flatten)]
     pub(crate) args: &'a A,
 }
 
 /// Saves a value by the name that its flag takes.
-fn by_name<S: Serializer>(value: &impl ToString, to: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn by_name<S: Serializer>(value: &impl ToString, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&value.to_string())
 }
 

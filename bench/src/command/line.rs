@@ -74,7 +74,7 @@ fn line<T: Real>(args: &LineArgs) -> Result<(), CommandError> {
     let mut session = Session::<T>::open(&args.data, &args.model, rule, 1)?;
     let (place, existing) =
         args.output.place(default_path(&format!("{}-line", session.name()), rule.name(), args.data.seed));
-    let folder = RunFolder::create(&place, existing, &Resolved { rule, args })?;
+    let folder = RunFolder::create(&place, existing, &Resolved { rule, weight_decay: args.model.decay(), args })?;
     let at_step = args.at_step as u64;
     session.trainer.advance(at_step);
     let batch = session.trainer.batch_at(at_step);

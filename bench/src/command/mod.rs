@@ -146,7 +146,11 @@ mod tests {
             ("line --range 0", "'--range <MULTIPLE>': must be positive"),
             ("cost --model mlp-digits --repeats 0", "'--repeats <N>': must be at least 1"),
             ("cost --model mlp-digits --scaling height", "[possible values: batch, width, depth]"),
-            ("cost --model mlp-digits --direction lion", "[possible values: sgd, momentum, adam]"),
+            ("--direction newton", "unknown optimizer \"newton\": expected one of sgd, momentum, nesterov"),
+            (
+                "cost --model mlp-digits --direction newton",
+                "unknown optimizer \"newton\": expected one of sgd, momentum",
+            ),
         ] {
             let message = refused(args);
             assert!(message.contains(culprit), "{args}: {message}");

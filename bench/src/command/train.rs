@@ -5,6 +5,7 @@ use std::time::Instant;
 use ad_core::{Params, Real, Tensor};
 use clap::Args;
 use gen_sched::{EpochReport, Evaluation, Observer, Reason, StepReport, Summary};
+use nn::Optimizer;
 use serde::Serialize;
 
 use super::CommandError;
@@ -65,7 +66,7 @@ fn train<T: Real>(args: &TrainArgs) -> Result<(), CommandError> {
     let session = Session::<T>::open(&args.data, &args.model, rule, args.epochs)?;
     let (place, existing) = args.output.place(default_path(&session.name(), rule.name(), args.data.seed));
     let Session { mut trainer, data, sizes, rows } = session;
-    let config = Resolved { rule, args };
+    let config = Resolved { rule, weight_decay: args.model.decay(), args };
     let mut watch = Watch {
         folder: RunFolder::create(&place, existing, &config)?,
         progress: Progress::start(trainer.total_steps(), args.output.quiet),
@@ -75,7 +76,11 @@ fn train<T: Real>(args: &TrainArgs) -> Result<(), CommandError> {
         accuracies: Vec::new(),
         steps: Vec::new(),
     };
-    let title = format!("{} on {data}, seed {}", rule.title(), args.data.seed);
+    let rule_title = match args.model.direction {
+        Optimizer::Sgd => rule.title().to_owned(),
+        other => format!("{} along {other}", rule.title()),
+    };
+    let title = format!("{rule_title} on {data}, seed {}", args.data.seed);
     watch.progress.line(&format!(
         "training {} ({} parameters, {}) on {} rows of {data}, testing on {}: {}",
         sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("→"),
@@ -83,7 +88,7 @@ fn train<T: Real>(args: &TrainArgs) -> Result<(), CommandError> {
         args.model.act,
         rows[0],
         rows[1],
-        rule.title(),
+        rule_title,
     ));
     let start = Instant::now();
     let summary = trainer.run(&mut watch)?;

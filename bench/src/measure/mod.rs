@@ -14,7 +14,6 @@
 //!
 //! ω is the direction of an optimizer that has taken one step on the other set.
 
-mod direction;
 mod model;
 mod products;
 mod timing;
@@ -23,9 +22,8 @@ use std::hint::black_box;
 
 use ad_core::{Real, buffer, work};
 use gen_sched::Point;
+use nn::Optimizer;
 use serde::Serialize;
-
-pub use direction::DirectionName;
 
 use self::model::{Model, Set};
 use self::products::measure_products;
@@ -116,11 +114,11 @@ impl Measured {
     }
 }
 
-/// Measures a model in precision `T`, GeN along this direction: times, each the median of `repeats` timings, operations and
+/// Measures a model in precision `T`, GeN along this optimizer's direction: times, each the median of `repeats` timings, operations and
 /// memory; in the current thread pool.
-pub fn measure<T: Real>(spec: &Spec, case: &Case, direction: DirectionName, repeats: usize) -> Measured {
+pub fn measure<T: Real>(spec: &Spec, case: &Case, optimizer: Optimizer, repeats: usize) -> Measured {
     let model = Model::<T>::new(spec, case);
-    let sets = model.sets(case, direction);
+    let sets = model.sets(case, optimizer);
     let ms = each(&model, &sets, |call| median_ms(repeats, call));
     let counted = each(&model, &sets, |call| count(&sets[0], call));
     let [check, check_b] = [0, 1].map(|i| model.gen_exact(&sets[i]).0);
@@ -207,10 +205,10 @@ mod tests {
     /// Compares checks with products with the whole Hessian along ω, a function elementwise of the gradients on the set
     /// itself and on the other.
     #[track_caller]
-    fn assert_checks(extra: &str, direction: DirectionName, omega: impl Fn(f64, f64) -> f64) {
+    fn assert_checks(extra: &str, optimizer: Optimizer, omega: impl Fn(f64, f64) -> f64) {
         let spec = spec(extra);
         let case = draw(&spec);
-        let measured = measure::<f64>(&spec, &case, direction, 1);
+        let measured = measure::<f64>(&spec, &case, optimizer, 1);
         let net = spec.net::<f64>();
         let cases = [case.clone(), case.set_b()];
         let objectives = cases.each_ref().map(|c| Supervised { net: &*net, loss: &spec.loss, batch: &c.batch });
@@ -222,7 +220,7 @@ mod tests {
             });
             let want = [h.value().item(), dot(&g, &omega), dot(&omega, &h.hvp(&omega)), dot(&omega, &h.ggn_vp(&omega))];
             for (found, want) in [check.loss, check.num, check.den, check.gn].into_iter().zip(want) {
-                assert!((found - want).abs() <= 1e-11 * want.abs(), "{extra}, {direction:?}: {found} for {want}");
+                assert!((found - want).abs() <= 1e-11 * want.abs(), "{extra}, {optimizer}: {found} for {want}");
             }
         }
     }
@@ -237,15 +235,15 @@ mod tests {
             r#""act":"sigmoid","loss":"mse","act_out":true"#,
             r#""act":"relu","loss":"nsq""#,
         ] {
-            assert_checks(extra, DirectionName::Sgd, |own, _| own);
+            assert_checks(extra, Optimizer::Sgd, |own, _| own);
         }
     }
 
     #[test]
     fn directions_with_a_state_have_taken_one_step_on_the_other_set() {
         for extra in [r#""act":"tanh","loss":"ce""#, r#""act":"gelu","loss":"mse""#] {
-            assert_checks(extra, DirectionName::Momentum, |own, other| own + 0.9 * other);
-            assert_checks(extra, DirectionName::Adam, |own, other| {
+            assert_checks(extra, Optimizer::Momentum, |own, other| own + 0.9 * other);
+            assert_checks(extra, Optimizer::Adam, |own, other| {
                 let m = (0.1 * own + 0.09 * other) / (1.0 - 0.9 * 0.9);
                 let v = (0.001 * own * own + 0.001 * 0.999 * other * other) / (1.0 - 0.999 * 0.999);
                 m / (v.sqrt() + 1e-8)
@@ -260,9 +258,9 @@ mod tests {
         let spec = Spec::from_name_or_json(json).unwrap();
         let case = draw(&spec);
         assert_eq!(
-            measure::<f32>(&spec, &case, DirectionName::Sgd, 1).non_finite().as_deref(),
+            measure::<f32>(&spec, &case, Optimizer::Sgd, 1).non_finite().as_deref(),
             Some("on set A, loss is inf")
         );
-        assert_eq!(measure::<f64>(&spec, &case, DirectionName::Sgd, 1).non_finite(), None);
+        assert_eq!(measure::<f64>(&spec, &case, Optimizer::Sgd, 1).non_finite(), None);
     }
 }

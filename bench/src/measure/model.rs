@@ -3,9 +3,9 @@
 use ad_core::{Params, Real, Tensor};
 use gen_sched::{Line, Objective, Parted, Parting, Point};
 use nn::data::Batch;
-use nn::{Direction, Loss, Net};
+use nn::{Direction, Loss, Net, Optimizer};
 
-use super::{Checked, DirectionName};
+use super::Checked;
 use crate::reference::{Case, Spec};
 
 /// The rate at which approximate GeN probes.
@@ -22,8 +22,9 @@ pub(super) struct Set<T: Real> {
 }
 
 impl<T: Real> Set<T> {
-    fn of(case: &Case, direction: DirectionName) -> Self {
-        Set { theta: case.theta.map(Tensor::cast), batch: case.batch.cast(), direction: direction.start() }
+    fn of(case: &Case, optimizer: Optimizer) -> Self {
+        let direction = optimizer.direction(optimizer.usual_decay());
+        Set { theta: case.theta.map(Tensor::cast), batch: case.batch.cast(), direction }
     }
 }
 
@@ -49,8 +50,8 @@ impl<T: Real> Model<T> {
 
     /// Both sets. The direction of each has taken one step on the other set, so that it differs from the gradient if it
     /// has a state.
-    pub(super) fn sets(&self, case: &Case, direction: DirectionName) -> [Set<T>; 2] {
-        let mut sets = [Set::of(case, direction), Set::of(&case.set_b(), direction)];
+    pub(super) fn sets(&self, case: &Case, optimizer: Optimizer) -> [Set<T>; 2] {
+        let mut sets = [Set::of(case, optimizer), Set::of(&case.set_b(), optimizer)];
         let [on_a, on_b] = [0, 1].map(|i| (sets[i].theta.clone(), self.grad(&sets[i]).1));
         for (set, (theta, gradient)) in sets.iter_mut().zip([on_b, on_a]) {
             set.direction.commit(&theta, &gradient);

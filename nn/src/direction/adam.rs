@@ -2,12 +2,19 @@
 
 use ad_core::{Params, Real, Tensor};
 
-use super::{Direction, decay_rate, fits, zeros};
+use super::memory::Memory;
+use super::{Direction, State, StateError, coefficient, offset, shares};
 
 /// Adam: ω = m̂ / (√v̂ + ε), elementwise, with the moving averages m ← β₁ m + (1 − β₁) g and v ← β₂ v + (1 − β₂) g² from
-/// zero, corrected for that start: after t steps, m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ).
+/// zero, corrected for that start: after t steps, m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). AMSGrad puts the greatest v so far,
+/// elementwise, in the place of v.
 ///
-/// Algorithm 1 of Kingma and Ba, *Adam: a method for stochastic optimization*, arXiv 1412.6980, without its learning rate.
+/// Algorithm 1 of Kingma and Ba, *Adam: a method for stochastic optimization*, arXiv 1412.6980, without its learning rate;
+/// AMSGrad is that of Reddi, Kale and Kumar, *On the convergence of Adam and beyond*, arXiv 1904.09237, which corrects nothing
+/// for the start; it is corrected here as in PyTorch.
+///
+/// θ ← θ − α ω is the step of PyTorch's `Adam` with `lr` = α, `betas` = (β₁, β₂), `eps` = ε and `amsgrad`; its defaults are
+/// `betas=(0.9, 0.999)`, `eps=1e-8`, `weight_decay=0` and `amsgrad=False`.
 ///
 /// ```
 /// use ad_core::{Params, Tensor};
@@ -20,34 +27,16 @@ use super::{Direction, decay_rate, fits, zeros};
 pub struct Adam<T: Real> {
     betas: [f64; 2],
     epsilon: f64,
-    /// β₁ᵗ and β₂ᵗ after the t steps committed.
-    powers: [f64; 2],
-    /// m and v after the last step committed; zero before the first.
-    moments: Option<Params<Moments<T>>>,
-}
-
-/// m and v of one parameter.
-#[derive(Clone, Debug)]
-struct Moments<T: Real> {
-    first: Tensor<T>,
-    second: Tensor<T>,
-}
-
-impl<T: Real> Moments<T> {
-    /// m and v after one more step.
-    #[track_caller]
-    fn advanced(&self, gradient: &Tensor<T>, betas: [f64; 2]) -> Moments<T> {
-        fits(&self.first, gradient);
-        let ([b1, b2], [c1, c2]) = (betas.map(T::from_f64), betas.map(|beta| T::from_f64(1.0 - beta)));
-        Moments {
-            first: self.first.combined(gradient, |m, g| b1 * m + c1 * g),
-            second: self.second.combined(gradient, |v, g| b2 * v + c2 * (g * g)),
-        }
-    }
+    /// Steps committed, t.
+    steps: u64,
+    /// m and v after the last of them.
+    moments: Memory<T, 2>,
+    /// The greatest v so far, for AMSGrad.
+    greatest: Option<Memory<T, 1>>,
 }
 
 impl<T: Real> Default for Adam<T> {
-    /// The settings that the paper suggests: β₁ = 0.9, β₂ = 0.999, ε = 10⁻⁸.
+    /// The settings that the paper suggests, and PyTorch's: β₁ = 0.9, β₂ = 0.999, ε = 10⁻⁸, without AMSGrad.
     fn default() -> Self {
         Adam::new(0.9, 0.999, 1e-8)
     }
@@ -60,37 +49,92 @@ impl<T: Real> Adam<T> {
     /// If β₁ or β₂ is not in [0, 1), or ε is not positive and finite: a gradient of zero would then give 0/0.
     #[track_caller]
     pub fn new(beta1: f64, beta2: f64, epsilon: f64) -> Self {
-        assert!(epsilon.is_finite() && epsilon > 0.0, "ε must be positive and finite, not {epsilon}");
-        let betas = [decay_rate("β₁", beta1), decay_rate("β₂", beta2)];
-        Adam { betas, epsilon, powers: [1.0; 2], moments: None }
+        let (betas, epsilon) = ([coefficient("β₁", beta1), coefficient("β₂", beta2)], offset(epsilon));
+        Adam { betas, epsilon, steps: 0, moments: Memory::new(["m", "v"]), greatest: None }
     }
 
-    fn moments(&self, gradient: &Params<Tensor<T>>) -> Params<Moments<T>> {
-        let start = || gradient.map(|g| Moments { first: zeros(g), second: zeros(g) });
-        self.moments.clone().unwrap_or_else(start)
+    /// Divides by the greatest v so far: AMSGrad.
+    pub fn amsgrad(self) -> Self {
+        Adam { greatest: Some(Memory::new(["v_max"])), ..self }
     }
 
-    /// β₁ᵗ and β₂ᵗ after one more step.
-    fn advanced_powers(&self) -> [f64; 2] {
-        [0, 1].map(|i| self.powers[i] * self.betas[i])
+    /// v after one more step.
+    fn second(&self, v: &Tensor<T>, g: &Tensor<T>) -> Tensor<T> {
+        let [b, c] = shares::<T>(self.betas[1]);
+        v.combined(g, |v, g| b * v + c * (g * g))
     }
+}
+
+/// The greater of two arrays, elementwise; NaN where `v` is.
+fn greater<T: Real>(greatest: &Tensor<T>, v: &Tensor<T>) -> Tensor<T> {
+    greatest.combined(v, |greatest, v| if greatest > v { greatest } else { v })
+}
+
+/// βⁿ, by squaring.
+fn power(beta: f64, mut n: u64) -> f64 {
+    let (mut found, mut square) = (1.0, beta);
+    while n > 0 {
+        if n % 2 == 1 {
+            found *= square;
+        }
+        square *= square;
+        n /= 2;
+    }
+    found
 }
 
 impl<T: Real> Direction<T> for Adam<T> {
     #[track_caller]
     fn propose(&self, _theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>) -> Params<Tensor<T>> {
-        let [first, second] = self.advanced_powers().map(|power| T::from_f64(1.0 / (1.0 - power)));
+        let ([b1, c1], [b2, c2]) = (shares::<T>(self.betas[0]), shares::<T>(self.betas[1]));
+        // What takes m to m̂ and v to v̂.
+        let [first, second] = self.betas.map(|beta| T::from_f64(1.0 / (1.0 - power(beta, self.steps + 1))));
         let epsilon = T::from_f64(self.epsilon);
-        self.moments(gradient).zip(gradient, |moments, g| {
-            let Moments { first: m, second: v } = moments.advanced(g, self.betas);
-            m.combined(&v, |m, v| first * m / ((second * v).sqrt() + epsilon))
+        let Some(greatest) = &self.greatest else {
+            return self.moments.each(gradient, |[m, v], g| {
+                m.combined_with([v, g], |m, v, g| {
+                    let (m, v) = (b1 * m + c1 * g, b2 * v + c2 * (g * g));
+                    first * m / ((second * v).sqrt() + epsilon)
+                })
+            });
+        };
+        let v = self.moments.each(gradient, |[_, v], g| self.second(v, g));
+        let greatest = greatest.each(&v, |[greatest], v| greater(greatest, v));
+        let mut greatest = greatest.arrays().iter();
+        self.moments.each(gradient, |[m, _], g| {
+            let v = greatest.next().expect("as many as gradients");
+            m.combined_with([v, g], |m, v, g| first * (b1 * m + c1 * g) / ((second * v).sqrt() + epsilon))
         })
     }
 
     #[track_caller]
     fn commit(&mut self, _theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>) {
-        self.moments = Some(self.moments(gradient).zip(gradient, |moments, g| moments.advanced(g, self.betas)));
-        self.powers = self.advanced_powers();
+        let [b, c] = shares::<T>(self.betas[0]);
+        let v = self.moments.each(gradient, |[_, v], g| self.second(v, g));
+        if let Some(greatest) = &mut self.greatest {
+            greatest.advance(&v, |[greatest], v| [greater(greatest, v)]);
+        }
+        let mut v = v.arrays().iter();
+        self.moments.advance(gradient, |[m, _], g| {
+            let v = v.next().expect("as many as gradients").clone();
+            [m.combined(g, |m, g| b * m + c * g), v]
+        });
+        self.steps += 1;
+    }
+
+    fn state(&self) -> State<T> {
+        let state = self.moments.save(State::default().with_number("steps", self.steps));
+        self.greatest.iter().fold(state, |state, greatest| greatest.save(state))
+    }
+
+    fn restore(&mut self, mut state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
+        let steps = state.take_number("steps")?;
+        let moments = self.moments.taken(&mut state, theta, steps > 0)?;
+        let greatest =
+            self.greatest.as_ref().map(|greatest| greatest.taken(&mut state, theta, steps > 0)).transpose()?;
+        state.end()?;
+        (self.steps, self.moments, self.greatest) = (steps, moments, greatest);
+        Ok(())
     }
 }
 
@@ -150,6 +194,31 @@ mod tests {
     fn three_steps_are_those_of_the_algorithm() {
         assert_directions(directions(Adam::<f64>::new(0.5, 0.75, 1.0)), 1e-15);
         assert_directions(directions(Adam::<f32>::new(0.5, 0.75, 1.0)), 3e-7);
+    }
+
+    /// As above, but v is at most 7: for the second element 16, 16, and then 7 / (1 − 27/64) = 448/37.
+    #[test]
+    fn amsgrad_keeps_the_greatest_second_moment() {
+        let [first, second, mut third] = expected();
+        let omega = |m: f64, v: f64| m / (v.sqrt() + 1.0);
+        third[1] = omega(4.0 / 7.0, 448.0 / 37.0);
+        // The third element's v is 1/4 for good.
+        let second = [omega(4.0 / 3.0, 16.0 / 7.0), second[1], omega(1.0 / 3.0, 4.0 / 7.0)];
+        third[2] = omega(1.0 / 7.0, 16.0 / 37.0);
+        let found = directions(Adam::<f64>::new(0.5, 0.75, 1.0).amsgrad());
+        for (found, expected) in found.iter().flatten().zip([first, second, third].as_flattened()) {
+            assert!((found - expected).abs() <= 1e-15 * expected.abs(), "{found} for {expected}");
+        }
+    }
+
+    #[test]
+    fn powers_are_products() {
+        let mut product = 1.0;
+        for n in 0..200 {
+            assert!((power(0.9, n) - product).abs() <= 1e-14 * product, "{n}");
+            product *= 0.9;
+        }
+        assert_eq!((power(0.0, 0), power(0.0, 3), power(0.999, u64::MAX)), (1.0, 0.0, 0.0));
     }
 
     #[test]

@@ -2,13 +2,17 @@
 
 use ad_core::{Params, Real, Tensor};
 
-use super::{Direction, decay_rate, fits, zeros};
+use super::memory::Memory;
+use super::{Direction, State, StateError, coefficient};
 
-/// Momentum: m ← β m + g from m = 0, and ω = m, or ω = g + β m with Nesterov's momentum.
+/// Momentum: m ← β m + (1 − d) g with dampening d, from m = g at the first step, and ω = m, or ω = g + β m with Nesterov's
+/// momentum.
 ///
 /// The heavy ball of Polyak, *Some methods of speeding up the convergence of iteration methods* (1964), and the variant of
 /// Nesterov in the form of Sutskever et al., *On the importance of initialization and momentum in deep learning* (2013).
-/// As in PyTorch, m sums gradients rather than steps: the rate multiplies all of m, so a rule may change it at will.
+///
+/// θ ← θ − α ω is the step of PyTorch's `SGD` with `lr` = α, `momentum` = β, `dampening` = d (0 by default) and `nesterov`:
+/// m sums gradients rather than steps, so the rate multiplies all of m and a rule may change it at will.
 ///
 /// ```
 /// use ad_core::{Params, Tensor};
@@ -22,9 +26,10 @@ use super::{Direction, decay_rate, fits, zeros};
 #[derive(Clone, Debug)]
 pub struct Momentum<T: Real> {
     beta: f64,
+    dampening: f64,
     nesterov: bool,
-    /// m after the last step committed; zero before the first.
-    sum: Option<Params<Tensor<T>>>,
+    /// m after the last step committed.
+    sum: Memory<T, 1>,
 }
 
 impl<T: Real> Momentum<T> {
@@ -34,38 +39,67 @@ impl<T: Real> Momentum<T> {
     /// If β is not in [0, 1).
     #[track_caller]
     pub fn new(beta: f64) -> Self {
-        Momentum { beta: decay_rate("β", beta), nesterov: false, sum: None }
+        Momentum { beta: coefficient("β", beta), dampening: 0.0, nesterov: false, sum: Memory::new(["m"]) }
+    }
+
+    /// Takes 1 − d of each gradient but the first. With d = β, m is a moving average, of the gradients' size.
+    ///
+    /// # Panics
+    /// If d is not in [0, 1), or is not 0 with Nesterov's momentum.
+    #[track_caller]
+    pub fn dampening(self, d: f64) -> Self {
+        Momentum { dampening: coefficient("the dampening", d), ..self }.checked()
     }
 
     /// Looks one step ahead, as Nesterov does: ω = g + β m.
+    ///
+    /// # Panics
+    /// If there is dampening, for which this form is not meant.
+    #[track_caller]
     pub fn nesterov(self) -> Self {
-        Momentum { nesterov: true, ..self }
+        Momentum { nesterov: true, ..self }.checked()
     }
 
-    /// a m + b g, elementwise, with m as the last step left it.
     #[track_caller]
-    fn combined(&self, a: f64, b: f64, gradient: &Params<Tensor<T>>) -> Params<Tensor<T>> {
-        let (a, b) = (T::from_f64(a), T::from_f64(b));
-        let sum = self.sum.clone().unwrap_or_else(|| gradient.map(zeros));
-        sum.zip(gradient, |m, g| {
-            fits(m, g);
-            m.combined(g, |m, g| a * m + b * g)
-        })
+    fn checked(self) -> Self {
+        let d = self.dampening;
+        assert!(!self.nesterov || d == 0.0, "Nesterov's momentum is without dampening, not with {d}");
+        self
     }
+
+    /// 1 − d, or at the first step 1.
+    fn share(&self) -> f64 {
+        if self.sum.has_begun() { 1.0 - self.dampening } else { 1.0 }
+    }
+}
+
+/// a m + b g, elementwise.
+fn sum<T: Real>(a: f64, m: &Tensor<T>, b: f64, g: &Tensor<T>) -> Tensor<T> {
+    let (a, b) = (T::from_f64(a), T::from_f64(b));
+    m.combined(g, |m, g| a * m + b * g)
 }
 
 impl<T: Real> Direction<T> for Momentum<T> {
     #[track_caller]
     fn propose(&self, _theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>) -> Params<Tensor<T>> {
-        let beta = self.beta;
+        let (beta, share) = (self.beta, self.share());
         // With m already advanced, g + β m is g + β (β m + g).
-        let (a, b) = if self.nesterov { (beta * beta, 1.0 + beta) } else { (beta, 1.0) };
-        self.combined(a, b, gradient)
+        let (a, b) = if self.nesterov { (beta * beta, 1.0 + beta) } else { (beta, share) };
+        self.sum.each(gradient, |[m], g| sum(a, m, b, g))
     }
 
     #[track_caller]
     fn commit(&mut self, _theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>) {
-        self.sum = Some(self.combined(self.beta, 1.0, gradient));
+        let (beta, share) = (self.beta, self.share());
+        self.sum.advance(gradient, |[m], g| [sum(beta, m, share, g)]);
+    }
+
+    fn state(&self) -> State<T> {
+        self.sum.save(State::default())
+    }
+
+    fn restore(&mut self, state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
+        self.sum.restore(state, theta)
     }
 }
 
@@ -104,6 +138,19 @@ mod tests {
         // g + m/2 with the m above.
         let expected = [tree([1.5, -3.0], 6.0), tree([4.75, 1.0], 1.0), tree([-0.625, 0.0], 3.5)];
         assert_eq!(directions(Momentum::new(0.5).nesterov()), arrays(expected));
+    }
+
+    #[test]
+    fn dampening_takes_a_share_of_each_gradient_but_the_first() {
+        // m: 1, 0.5 + 0.75, 0.625 − 0.25; −2, −1 + 0.25, −0.375; 4, 2 + 0, 1 + 0.5.
+        let expected = [tree([1.0, -2.0], 4.0), tree([1.25, -0.75], 2.0), tree([0.375, -0.375], 1.5)];
+        assert_eq!(directions(Momentum::new(0.5).dampening(0.75)), arrays(expected));
+    }
+
+    #[test]
+    #[should_panic(expected = "Nesterov's momentum is without dampening, not with 0.5")]
+    fn nesterov_with_dampening_is_refused() {
+        let _ = Momentum::<f64>::new(0.5).dampening(0.5).nesterov();
     }
 
     #[test]

@@ -6,13 +6,14 @@ mod scaling;
 use std::path::PathBuf;
 
 use clap::Args;
+use nn::Optimizer;
 use serde::Serialize;
 
 use self::report::Report;
 use super::CommandError;
 use super::flags::{Dtype, MachineArgs};
 use super::values::positive_count;
-use crate::measure::{DirectionName, Measured, measure};
+use crate::measure::{Measured, measure};
 use crate::reference::{Case, Spec, draw::draw, load::load, sizes::SizeAxis};
 use crate::report::print::print;
 use crate::session::in_pool;
@@ -38,9 +39,10 @@ pub struct CostArgs {
     /// Parameters and batch, as a safetensors file [default: drawn from the model's seed]
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
-    /// The optimizer along whose direction GeN steps; momentum and Adam have taken one step before
+    /// The optimizer along whose direction GeN steps, after one step of it: sgd, momentum, nesterov, rmsprop,
+    /// rmsprop_centered, adagrad, adam, amsgrad, adamw or lion
     #[arg(long, value_name = "NAME", default_value = "sgd")]
-    pub direction: DirectionName,
+    pub direction: Optimizer,
     /// Time the model in five sizes, from a quarter of its own to four times that, and draw how the times grow
     #[arg(long, value_name = "AXIS", conflicts_with = "weights")]
     pub scaling: Option<SizeAxis>,

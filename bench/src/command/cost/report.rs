@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use nn::Optimizer;
 use serde::Serialize;
 
 use super::CostArgs;
-use crate::command::flags::Dtype;
-use crate::measure::{Checked, DirectionName, Measured, Quantities};
+use crate::command::flags::{Dtype, by_name};
+use crate::measure::{Checked, Measured, Quantities};
 use crate::reference::Spec;
 use crate::report::table::Table;
 
@@ -40,7 +41,8 @@ pub(super) struct Report<'a> {
     params: usize,
     threads: usize,
     dtype: Dtype,
-    direction: DirectionName,
+    #[serde(serialize_with = "by_name")]
+    direction: Optimizer,
     #[serde(skip)]
     repeats: usize,
     #[serde(flatten)]
@@ -70,7 +72,7 @@ impl<'a> Report<'a> {
 
     /// Precision, threads and direction.
     pub(super) fn setting(&self) -> String {
-        let (dtype, direction, threads) = (self.dtype.name(), self.direction.name(), self.threads);
+        let (dtype, direction, threads) = (self.dtype.name(), self.direction, self.threads);
         let plural = if threads == 1 { "" } else { "s" };
         format!("{dtype}, {threads} thread{plural}, direction {direction}")
     }
@@ -106,7 +108,7 @@ impl<'a> Report<'a> {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (heading, repeats, meaning) = (self.heading(), self.repeats, self.direction.meaning());
+        let (heading, repeats, formula) = (self.heading(), self.repeats, self.direction.formula());
         let (costs, checks) = (self.costs(), self.checks());
         let products = self.measured.products.map_or("", |_| PRODUCTS);
         write!(
@@ -114,7 +116,7 @@ impl fmt::Display for Report<'_> {
             "{heading}\n\n\
             {costs}\nMilliseconds a call, the median of {repeats}; operations of its matrix products; the rate of them; memory in \
             use at once.\nTime and operations also as multiples of the gradient's.\n{TIMES}{products}\n\
-            Along the direction ω = {meaning},\non the two sets that calls alternate between:\n{checks}\n{VALUES}"
+            Along the direction ω = {formula},\non each of the two sets that calls alternate between, after one step on the other:\n{checks}\n{VALUES}"
         )
     }
 }
