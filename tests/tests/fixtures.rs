@@ -18,6 +18,8 @@ fn assert_close(what: &str, found: f64, expected: f64, tolerance: f64) {
 
 /// What the engine finds on one set in precision `T`: the parameters, computed in double precision, are rounded to it.
 fn found<T: Real>(f: &Fixture, set: &Case) -> Check {
+    let net = f.spec.net::<T>();
+    let batch = set.batch.cast::<T>();
     let theta = set.theta.map(Tensor::cast::<T>);
     let objective = Supervised { net: &*net, loss: &f.spec.loss, batch: &batch };
     let point = Point::new(&objective, &theta);

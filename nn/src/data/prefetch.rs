@@ -43,10 +43,10 @@ impl<I: Send + 'static> Prefetch<I> {
     /// If the system cannot start a thread.
     pub fn new(from: impl IntoIterator<Item = I, IntoIter: Send + 'static>, depth: usize) -> Self {
         let (sender, items) = sync_channel(depth);
-        let mut from = from.into_iter();
+        let from = from.into_iter();
         let work = move || {
             // Sending fails once nobody takes the items any more.
-            while let Some(item) = from.next() {
+            for item in from {
                 if sender.send(item).is_err() {
                     break;
                 }

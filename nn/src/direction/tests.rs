@@ -34,7 +34,7 @@ const NAMES: [&str; 3] = ["layers.0.weight", "layers.0.bias", "scale"];
 
 /// Numbers without a pattern, other ones at each time.
 fn tree(time: usize) -> Tree {
-    let at = |i: usize| (1.3 * i as f64 + 0.7 * time as f64).sin() * if i % 3 == 0 { 5.0 } else { 0.2 };
+    let at = |i: usize| (1.3 * i as f64 + 0.7 * time as f64).sin() * if i.is_multiple_of(3) { 5.0 } else { 0.2 };
     let shapes: [&[usize]; 3] = [&[2, 3], &[2], &[]];
     Params::new(
         NAMES
