@@ -226,7 +226,7 @@ fn a_sweep_is_one_json_object() {
     assert_eq!(entries.len(), 5);
     for (entry, width) in entries.iter().zip([1u64, 2, 4, 8, 16]) {
         assert_eq!(entry["size"], width);
-        assert_eq!(entry["sizes"], serde_json::json!([3, width, width, 2]));
+        assert_eq!(entry["hidden"], serde_json::json!([width, width]));
         assert_eq!(
             (&entry["batch"], &entry["params"]),
             (&2.into(), &(4 * width + width * (width + 1) + 2 * width + 2).into())
@@ -334,8 +334,8 @@ fn files_that_do_not_fit_their_model_are_failures() {
     for (bytes, model, culprit) in [
         (file([1.0, f32::NAN, 3.0, 4.0], [0, 1]), TWO_CLASSES, "NaN"),
         (file([1.0, 2.0, f32::INFINITY, 4.0], [0, 1]), TWO_CLASSES, "inf"),
-        (file(x, [0, 2]), TWO_CLASSES, "`y`: found label 2 in row 1, expected 0 to 1"),
-        (file(x, [-1, 0]), TWO_CLASSES, "`y`: found label -1 in row 0, expected 0 to 1"),
+        (file(x, [0, 2]), TWO_CLASSES, "`y`: found 2 at position 1, expected 0 to 1"),
+        (file(x, [-1, 0]), TWO_CLASSES, "`y`: found -1 at position 0, expected 0 to 1"),
         (whole.clone(), &wider, "layers.0.weight is [2, 2], expected [2, 3]"),
         (foreign_name, TWO_CLASSES, "missing x [2, 2]"),
         (whole[..whole.len() - 1].to_vec(), TWO_CLASSES, "bytes"),

@@ -79,8 +79,11 @@ fn directions(f: &Fixture) {
     if let Some([whole_gradient, whole_hv]) = &f.second_order {
         for (of, found, expected) in [("gradient", &gradient, whole_gradient), ("Hv", &hv, whole_hv)] {
             for ((name, found), expected) in found.iter().zip(expected.arrays()) {
+                // The bias of attention's keys changes nothing, so its entries are rounding errors in both.
+                let nothing = 1e-15 * expected.data().iter().fold(0.0f64, |most, b| most.max(b.abs()));
                 for (i, (a, b)) in found.data().iter().zip(expected.data()).enumerate() {
-                    assert!((a - b).abs() <= 1e-9 * b.abs(), "{}: {of}, {name}[{i}]: {a}, expected {b}", f.name);
+                    let close = (a - b).abs() <= 1e-9 * b.abs() || a.abs().max(b.abs()) <= 10.0 * nothing;
+                    assert!(close, "{}: {of}, {name}[{i}]: {a}, expected {b}", f.name);
                 }
             }
         }

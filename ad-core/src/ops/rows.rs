@@ -4,16 +4,16 @@
 use crate::kernel::{self, Kernel, inner_here, sum_here, tensor_by_rows};
 use crate::ops::Ops;
 use crate::real::{Real, ln_in_parts};
-use crate::shape::{Shape, count};
+use crate::shape::Shape;
 use crate::tensor::Tensor;
 
 /// About how many numbers are worked on at a time: short rows together, so that vectors are full, and few enough to stay in the
 /// nearest cache.
 const GROUP: usize = 1024;
 
-/// The length of the rows along an axis of this shape, if its elements lie side by side.
+/// The length of the rows along an axis of this shape, if it is the last and they have elements.
 pub(super) fn width(shape: &[usize], axis: usize) -> Option<usize> {
-    (shape[axis] > 0 && count(&shape[axis + 1..]) == 1).then_some(shape[axis])
+    (shape[axis] > 0 && axis + 1 == shape.len()).then_some(shape[axis])
 }
 
 /// What `f` makes of an array in rows along an axis, given their length; other axes than the last change places with it first.
@@ -39,7 +39,9 @@ pub(super) fn shift<T: Real>(row: &[T]) -> T {
             lanes[l] = larger(lanes[l], row[l]);
         }
     }
-    let top = lanes.into_iter().chain(rest.iter().copied()).fold(lowest, larger);
+    // Short rows have nothing in the lanes.
+    let of_lanes = if whole.is_empty() { lowest } else { lanes.into_iter().fold(lowest, larger) };
+    let top = rest.iter().copied().fold(of_lanes, larger);
     if top == lowest { T::default() } else { top }
 }
 

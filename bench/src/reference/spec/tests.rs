@@ -18,7 +18,7 @@ fn every_named_model_is_read() {
         ("mlp-mnist", 535818),
         ("mlp-wide", 3159050),
         ("cnn", 80202),
-        ("gpt", 429792),
+        ("gpt", 429664),
         ("mlp-concave", 1133),
     ] {
         let spec = Spec::from_name_or_json(name).unwrap();
@@ -44,7 +44,7 @@ fn unknown_names_and_keys_name_the_nearest() {
     assert!(error("mlp-digit").contains("unknown model `mlp-digit` (did you mean mlp-digits?)"));
     assert!(error("resnet").contains("expected one of single-layer, mlp-digits"));
     assert!(error(&SMALL.replace("act\"", "atc\"")).contains("unknown key `atc` (did you mean act?)"));
-    assert!(error(&SMALL.replace("{", r#"{"colour":1,"#)).contains("unknown key `colour`; expected kind, sizes"));
+    assert!(error(&SMALL.replace("{", r#"{"colour":1,"#)).contains("unknown key `colour`; expected kind, batch, act"));
 }
 
 #[test]
