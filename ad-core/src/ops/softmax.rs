@@ -98,7 +98,7 @@ impl Primitive for Softmax {
         }
     }
 
-    /// As derived at [`rows::turned`].
+    /// As derived at `rows::turned`.
     fn vjp_tangent_fused<T: Real>(
         &self,
         at: &At<'_, Tensor<T>>,
@@ -112,7 +112,7 @@ impl Primitive for Softmax {
         }
     }
 
-    /// Σ over rows of Σ (ȳ − Σ p ȳ) p (ẋ − Σ p ẋ)², as derived at [`rows::contracted`].
+    /// Σ over rows of Σ (ȳ − Σ p ȳ) p (ẋ − Σ p ẋ)², as derived at `rows::contracted`.
     fn advance_fused<T: Real>(&self, node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {
         let (dy, term) = rows::contracted(node.y.shape(), self.moving(node.y, node.dx[0], node.ybar)?);
         Some((Some(dy), term))

@@ -26,7 +26,7 @@ use crate::tensor::Tensor;
 /// z = x ∗ w + b: cross-correlation, as in neural networks, of x (batch, channels, height, width) with w (outputs, channels / groups,
 /// height, width); b (outputs) if given. Gives (batch, outputs, down, across).
 ///
-/// z[n, o, p] = b[o] + Σ_{c, i} w[o, c, i] x[n, c, p·stride + i·dilation − padding], zero outside of the image. Output
+/// `z[n, o, p] = b[o] + Σ w[o, c, i] x[n, c, p·stride + i·dilation − padding]` over c and i, x being zero outside of the image. Output
 /// channels are cut into as many groups as input channels, and each reads its own.
 ///
 /// Bilinear in x and w, linear in b. PyTorch's `conv2d`.
