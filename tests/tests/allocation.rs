@@ -41,6 +41,11 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// Steps in a row without a large allocation that show that buffers are reused.
+const STEADY: u32 = 12;
+/// Steps within which they must come. Shards that first meet at the same point in a later step need a buffer more, once.
+const MOST_STEPS: u32 = 120;
+
 #[test]
 fn a_steady_step_makes_no_large_allocation() {
     let policy = Policy::default;
@@ -62,18 +67,19 @@ fn a_steady_step_makes_no_large_allocation() {
             let mut stepper = Stepper::new(Box::new(net), theta, Loss::cross_entropy(), direction, rule)
                 .parting(parting)
                 .measuring_decrease();
-            for _ in 0..6 {
-                stepper.step(&x, &y);
-            }
-            let before = LARGE_REQUESTS.load(Ordering::Relaxed);
-            assert!(before > 0, "the first steps do allocate, and it is counted");
-            LARGEST.store(0, Ordering::Relaxed);
-            for _ in 0..5 {
+            let mut quiet = 0;
+            for _ in 0..MOST_STEPS {
+                let before = LARGE_REQUESTS.load(Ordering::Relaxed);
                 assert!(stepper.step(&x, &y).loss.is_finite());
+                let requests = LARGE_REQUESTS.load(Ordering::Relaxed) - before;
+                quiet = if requests == 0 { quiet + 1 } else { 0 };
+                if quiet == STEADY {
+                    break;
+                }
             }
-            let requests = LARGE_REQUESTS.load(Ordering::Relaxed) - before;
+            assert!(LARGE_REQUESTS.load(Ordering::Relaxed) > 0, "the first steps do allocate, and it is counted");
             let largest = LARGEST.load(Ordering::Relaxed);
-            assert!(requests == 0, "{name}, {parting:?}: {requests} large allocations, up to {largest} bytes");
+            assert!(quiet == STEADY, "{name}, {parting:?}: still large allocations, up to {largest} bytes");
         }
     }
 }

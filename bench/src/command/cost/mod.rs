@@ -27,13 +27,16 @@ pub(super) const ABOUT: &str = "\
 /// Flags of `parabola cost`.
 #[derive(Clone, Debug, Args)]
 pub struct CostArgs {
-    /// The model: single-layer, mlp-digits, mlp-mnist, mlp-wide, mlp-wide-256, mlp-concave, or a JSON object
+    /// The model: single-layer, mlp-digits, mlp-mnist, mlp-wide, mlp-wide-256, cnn, gpt, mlp-concave, or a JSON object
     #[arg(
         long,
         value_name = "NAME-or-JSON",
         long_help = "\
-            The model: single-layer, mlp-digits, mlp-mnist, mlp-wide, mlp-wide-256, mlp-concave, or a JSON object \
-            such as {\"kind\":\"mlp\",\"sizes\":[64,32,10],\"batch\":16,\"act\":\"tanh\",\"loss\":\"ce\"}"
+            The model: single-layer, mlp-digits, mlp-mnist, mlp-wide, mlp-wide-256, cnn, gpt, mlp-concave, or a JSON object \
+            such as {\"kind\":\"mlp\",\"sizes\":[64,32,10],\"batch\":16,\"act\":\"tanh\",\"loss\":\"ce\"}, \
+            {\"kind\":\"cnn\",\"channels\":[1,8],\"kernel\":3,\"stride\":1,\"padding\":1,\"pool\":\"avg\",\"image\":28,\
+            \"fc\":[10],\"batch\":16,\"act\":\"relu\",\"loss\":\"ce\"} or {\"kind\":\"gpt\",\"vocab\":96,\"d\":64,\"heads\":4,\
+            \"layers\":2,\"ctx\":32,\"batch\":16,\"act\":\"gelu\",\"loss\":\"ce\"}"
     )]
     pub model: String,
     /// Parameters and batch, as a safetensors file [default: drawn from the model's seed]
