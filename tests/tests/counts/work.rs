@@ -1,5 +1,4 @@
-//! Operations predicted from a recording equal those counted as products are computed. One test, since the count is of the
-//! whole process.
+//! Operations predicted from a recording equal those counted as products are computed.
 
 use ad_core::ops::Forms;
 use ad_core::transform::record;
@@ -22,6 +21,7 @@ fn wave(shape: &[usize]) -> Tensor<f64> {
 
 #[test]
 fn what_is_predicted_is_what_is_counted() {
+    let _alone = crate::alone();
     networks();
     products_with_leading_axes();
     partial_motion();

@@ -1,4 +1,4 @@
-//! The program, run as a user runs it.
+//! `parabola train` and `parabola line`, and what all commands share.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,0 +1,4 @@
+//! The program, run as a user runs it.
+
+mod cost;
+mod train;

@@ -1,0 +1,8 @@
+//! Steps and runs: rules, directions and parts against reference values, closed forms and one another.
+
+mod determinism;
+mod directions;
+mod fixtures;
+mod golden;
+mod parts;
+mod rules;
