@@ -1,6 +1,8 @@
 //! Loops over long arrays: vectorised for the processor that they run on, shared out over threads where they are long, and
 //! equal bit for bit for any number of threads.
 
+use std::marker::PhantomData;
+
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::parallel;
@@ -39,29 +41,14 @@ impl<K: Kernel> WithSimd for Stretch<'_, K> {
 
 /// Runs a kernel over all of `out` in chunks, and returns the sum of what each gave, in order.
 pub(crate) fn run<K: Kernel>(kernel: &K, out: &mut [K::Item]) -> f64 {
-    in_chunks(kernel, out, CHUNK, 1)
+    in_chunks(kernel, out, CHUNK, K::WEIGHT)
 }
 
-/// As [`run`], where `out` is rows of this width: every stretch is whole rows.
-pub(crate) fn by_rows<K: Kernel>(kernel: &K, out: &mut [K::Item], width: usize) -> f64 {
-    in_chunks(kernel, out, rows_a_chunk(width) * width.max(1), 1)
-}
-
-/// As [`run`], where each element of `out` is made of a row of this width.
-pub(crate) fn one_a_row<K: Kernel>(kernel: &K, out: &mut [K::Item], width: usize) -> f64 {
-    in_chunks(kernel, out, rows_a_chunk(width), width)
-}
-
-/// Rows of this width that one task works on.
-fn rows_a_chunk(width: usize) -> usize {
-    (CHUNK / width.max(1)).max(1)
-}
-
-/// Runs a kernel over all of `out` in chunks of this length, each element made of so many.
-fn in_chunks<K: Kernel>(kernel: &K, out: &mut [K::Item], chunk: usize, of: usize) -> f64 {
+/// Runs a kernel over all of `out` in chunks of this length, an element being the work of so many additions.
+fn in_chunks<K: Kernel>(kernel: &K, out: &mut [K::Item], chunk: usize, weight: usize) -> f64 {
     let arch = Arch::new();
     let run = |i: usize, out| arch.dispatch(Stretch(kernel, i * chunk, out));
-    if out.len() * of * K::WEIGHT < PARALLEL_FROM || rayon::current_num_threads() == 1 {
+    if out.len() * weight < PARALLEL_FROM || rayon::current_num_threads() == 1 {
         return out.chunks_mut(chunk).enumerate().map(|(i, out)| run(i, out)).sum();
     }
     let mut sums = vec![0.0; out.len().div_ceil(chunk)];
@@ -83,23 +70,25 @@ pub(crate) fn tensor<T: Real>(shape: &[usize], kernel: &impl Kernel<Item = T>) -
     (elements, sum)
 }
 
-/// A piece of an array, as `pulp` dispatches it.
-struct Piece<'a, T, F>(&'a F, usize, &'a mut [T]);
+/// f of each piece of so many numbers.
+struct Pieces<T, F>(usize, F, PhantomData<fn(T)>);
 
-impl<T, F: Fn(usize, &mut [T]) -> f64> WithSimd for Piece<'_, T, F> {
-    type Output = f64;
+impl<T: Real, F: Fn(usize, &mut [T]) -> f64 + Sync> Kernel for Pieces<T, F> {
+    type Item = T;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) -> f64 {
-        (self.0)(self.1, self.2)
+    fn run(&self, from: usize, out: &mut [T]) -> f64 {
+        let first = from / self.0;
+        out.chunks_mut(self.0).enumerate().map(|(i, out)| (self.1)(first + i, out)).sum()
     }
 }
 
-/// Calls `f` with the number of each piece of `size` numbers of `out` and the piece, to be written; returns the sum of what it
-/// returns, in an order that depends on the sizes alone. `weight` is about how many times the work of an addition one number is.
+/// Calls `f` with the number of each piece of `size` numbers of `out`, such as a row or an image, and the piece, all of which it
+/// writes; the last may be smaller. Returns the sum of what it returns. `weight` is about how many times the work of an addition one
+/// number is.
 ///
 /// # Panics
-/// If `out` is not empty and not a whole number of pieces.
+/// If pieces have no numbers and `out` has.
 #[track_caller]
 pub(crate) fn pieces<T: Real>(
     out: &mut [T],
@@ -110,25 +99,21 @@ pub(crate) fn pieces<T: Real>(
     if out.is_empty() {
         return 0.0;
     }
-    assert!(size > 0 && out.len().is_multiple_of(size), "{} numbers in pieces of {size}", out.len());
-    let (arch, large) = (Arch::new(), out.len() * weight >= PARALLEL_FROM);
-    let group = (out.len() / size).div_ceil(TASKS);
-    let task = |(i, out): (usize, &mut [T])| -> f64 {
-        let pieces = out.chunks_exact_mut(size).enumerate();
-        pieces.map(|(j, out)| arch.dispatch(Piece(&f, i * group + j, out))).sum()
-    };
-    let tasks = out.chunks_mut(group * size).enumerate();
-    if large { parallel::map(tasks, task).into_iter().sum() } else { tasks.map(task).sum() }
+    assert!(size > 0, "{} numbers in pieces of none", out.len());
+    let chunk = (CHUNK / (size * weight).max(1)).max(1) * size;
+    in_chunks(&Pieces(size, f, PhantomData), out, chunk, weight)
 }
 
-/// As [`tensor`], by rows of this width.
-pub(crate) fn tensor_by_rows<T: Real>(
+/// A tensor whose elements are written piece by piece, and the sum of what `f` returns; see [`pieces`].
+#[track_caller]
+pub(crate) fn tensor_in_pieces<T: Real>(
     shape: &[usize],
-    width: usize,
-    kernel: &impl Kernel<Item = T>,
+    size: usize,
+    weight: usize,
+    f: impl Fn(usize, &mut [T]) -> f64 + Sync,
 ) -> (Tensor<T>, f64) {
     let mut sum = 0.0;
-    let elements = Tensor::filled(shape, |out| sum = by_rows(kernel, out, width));
+    let elements = Tensor::filled(shape, |out| sum = pieces(out, size, weight, f));
     (elements, sum)
 }
 
@@ -219,41 +204,40 @@ impl<T: Real> Kernel for Inner<'_, T> {
     }
 }
 
-/// Σ aᵢ bᵢ in double precision, in interleaved lanes: a single running sum would wait for each addition to finish. For use
+/// Σ f(aᵢ, bᵢ) in double precision, in interleaved lanes: a single running sum would wait for each addition to finish. For use
 /// within a kernel.
 #[inline(always)]
-pub(crate) fn inner_here<T: Real>(a: &[T], b: &[T]) -> f64 {
+pub(crate) fn sum_of_pairs_here<T: Real>(a: &[T], b: &[T], f: impl Fn(f64, f64) -> f64) -> f64 {
     let mut lanes = [0.0; LANES];
     let (whole_a, rest_a) = a.as_chunks::<LANES>();
     let (whole_b, rest_b) = b.as_chunks::<LANES>();
     for (a, b) in whole_a.iter().zip(whole_b) {
         for l in 0..LANES {
-            lanes[l] += a[l].to_f64() * b[l].to_f64();
+            lanes[l] += f(a[l].to_f64(), b[l].to_f64());
         }
     }
-    let rest: f64 = rest_a.iter().zip(rest_b).map(|(a, b)| a.to_f64() * b.to_f64()).sum();
+    let rest: f64 = rest_a.iter().zip(rest_b).map(|(a, b)| f(a.to_f64(), b.to_f64())).sum();
     sum_of_lanes(lanes) + rest
 }
 
-/// Σ aᵢ in double precision, in the same way. For use within a kernel.
+/// Σ aᵢ bᵢ in double precision. For use within a kernel.
 #[inline(always)]
-pub(crate) fn sum_here<T: Real>(a: &[T]) -> f64 {
-    let mut lanes = [0.0; LANES];
-    let (whole, rest) = a.as_chunks::<LANES>();
-    for a in whole {
-        for l in 0..LANES {
-            lanes[l] += a[l].to_f64();
-        }
-    }
-    sum_of_lanes(lanes) + rest.iter().map(|a| a.to_f64()).sum::<f64>()
+pub(crate) fn inner_here<T: Real>(a: &[T], b: &[T]) -> f64 {
+    sum_of_pairs_here(a, b, |a, b| a * b)
 }
 
-/// Running sums that an inner product is interleaved in.
+/// Σ aᵢ in double precision. For use within a kernel.
+#[inline(always)]
+pub(crate) fn sum_here<T: Real>(a: &[T]) -> f64 {
+    sum_of_pairs_here(a, a, |a, _| a)
+}
+
+/// Running sums that a sum is interleaved in.
 const LANES: usize = 32;
 
 /// The sum of the lanes, a power of two of them, by halves.
 #[inline(always)]
-pub(crate) fn sum_of_lanes<const N: usize>(mut lanes: [f64; N]) -> f64 {
+fn sum_of_lanes<const N: usize>(mut lanes: [f64; N]) -> f64 {
     let mut n = N;
     while n > 1 {
         n /= 2;
@@ -351,6 +335,21 @@ mod tests {
             triples(&mut out, [&a, &b, &c], |a, b, c| (a - b) * c);
             let rows = a.iter().zip(&b).zip(&c);
             assert!(out.iter().zip(rows).all(|(o, ((a, b), c))| *o == (a - b) * c), "{n} triples");
+        }
+    }
+
+    #[test]
+    fn every_piece_is_written_once_under_its_number() {
+        for n in LENGTHS {
+            for (size, weight) in [(1, 1), (3, 1), (33, 50), (CHUNK + 1, 2)] {
+                let mut out = vec![f32::NAN; n];
+                let sum = pieces(&mut out, size, weight, |i, piece| {
+                    piece.iter_mut().enumerate().for_each(|(j, o)| *o = (i * size + j) as f32);
+                    piece.len() as f64
+                });
+                assert!(out.iter().enumerate().all(|(i, o)| *o == i as f32), "{n} in pieces of {size}");
+                assert_eq!(sum, n as f64);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::array::{Array, At};
-use crate::kernel::{inner_here, pieces, sum_of_lanes};
+use crate::kernel::{inner_here, sum_of_pairs_here, tensor_in_pieces};
 use crate::ops::binary::sum;
 use crate::ops::{Forms, Ops, recorded_as};
 use crate::primitive::{Advance, Cotangents, Kind, Primitive};
@@ -64,10 +64,7 @@ impl Normalize {
 
     /// An array of the shape of `x`, and a sum, from row after row.
     fn by_rows<T: Real>(&self, x: &Tensor<T>, f: impl Fn(usize, &mut [T]) -> f64 + Sync) -> (Tensor<T>, f64) {
-        let n = x.shape().last().copied().unwrap_or(0);
-        let mut sum = 0.0;
-        let out = Tensor::filled(x.shape(), |out| sum = pieces(out, n, WEIGHT, f));
-        (out, sum)
+        tensor_in_pieces(x.shape(), x.shape().last().copied().unwrap_or(0), WEIGHT, f)
     }
 
     #[inline(always)]
@@ -88,15 +85,7 @@ fn row<T: Real>(t: &Tensor<T>, i: usize) -> &[T] {
 /// The mean of f over two rows, in double precision.
 #[inline(always)]
 fn mean<T: Real>(a: &[T], b: &[T], f: impl Fn(f64, f64) -> f64) -> f64 {
-    let mut lanes = [0.0; 16];
-    let ((whole_a, rest_a), (whole_b, rest_b)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
-    for (a, b) in whole_a.iter().zip(whole_b) {
-        for l in 0..16 {
-            lanes[l] += f(a[l].to_f64(), b[l].to_f64());
-        }
-    }
-    let rest: f64 = rest_a.iter().zip(rest_b).map(|(a, b)| f(a.to_f64(), b.to_f64())).sum();
-    (sum_of_lanes(lanes) + rest) / a.len() as f64
+    sum_of_pairs_here(a, b, f) / a.len() as f64
 }
 
 /// A normalised row y, with its r.
@@ -263,9 +252,7 @@ impl Primitive for Affine {
             Affine::rows(&[[x[0], x[1]]], x.get(2).copied(), i, out);
             0.0
         };
-        Tensor::filled(x[0].shape(), |out| {
-            pieces(out, n, 2, value);
-        })
+        tensor_in_pieces(x[0].shape(), n, 2, value).0
     }
 
     fn jvp<A: Array>(&self, x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
@@ -292,15 +279,12 @@ impl Primitive for Affine {
         let terms: SmallVec<[[&Tensor<T>; 2]; 2]> = terms.into_iter().flatten().collect();
         let offset = dx.get(2).copied().flatten();
         let n = Affine::check(x[0].shape(), x[1].shape(), None);
-        let mut term = 0.0;
-        let dy = Tensor::filled(y.shape(), |dy| {
-            term = pieces(dy, n, 4, |i, dy| {
-                Affine::rows(&terms, offset, i, dy);
-                let (Some(dx), Some(gain), Some(ybar)) = (dx[0], dx[1], ybar) else { return 0.0 };
-                let (dx, ybar) = (row(dx, i), row(ybar, i));
-                let curved = dx.iter().zip(ybar).zip(gain.data());
-                curved.map(|((dx, ybar), gain)| (*dx * *gain).to_f64() * ybar.to_f64()).sum()
-            });
+        let (dy, term) = tensor_in_pieces(y.shape(), n, 4, |i, dy| {
+            Affine::rows(&terms, offset, i, dy);
+            let (Some(dx), Some(gain), Some(ybar)) = (dx[0], dx[1], ybar) else { return 0.0 };
+            let (dx, ybar) = (row(dx, i), row(ybar, i));
+            let curved = dx.iter().zip(ybar).zip(gain.data());
+            curved.map(|((dx, ybar), gain)| (*dx * *gain).to_f64() * ybar.to_f64()).sum()
         });
         Some((Some(dy), 2.0 * term))
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::array::{Array, Base};
-use crate::kernel::pieces;
+use crate::kernel::tensor_in_pieces;
 use crate::ops::conv::Window;
 use crate::ops::layout::linear_of_one;
 use crate::ops::{Ops, recorded_as};
@@ -179,27 +179,26 @@ impl Primitive for MaxPool {
     fn jvp_fused<T: Real>(&self, x: &[&Tensor<T>], y: &Tensor<T>, dx: &[Option<&Tensor<T>>]) -> Option<Tensor<T>> {
         let (g, dx) = (self.0.geometry("max_pool", x[0].shape()), dx[0]?);
         let ([pixels, places], stride) = (g.sizes(), g.of.window.stride[1]);
-        Some(Tensor::filled(y.shape(), |dy| {
-            pieces(dy, places, g.weight(), |image, dy| {
-                let [x, dx] = [x[0], dx].map(|t| &t.data()[image * pixels..][..pixels]);
-                let y = &y.data()[image * places..][..places];
-                let mut seen = [(); 2].map(|()| vec![T::default(); g.places[1]]);
-                let mut open = vec![true; places];
-                g.for_each(|down, Stretch { across, pixel }| {
-                    let row = down * g.places[1] + across.start..down * g.places[1] + across.end;
-                    let [x_seen, dx_seen] = seen.each_mut().map(|seen| &mut seen[..row.len()]);
-                    take(x_seen, &x[pixel..], stride);
-                    take(dx_seen, &dx[pixel..], stride);
-                    let at = dy[row.clone()].iter_mut().zip(&mut open[row.clone()]).zip(&y[row]);
-                    for (((dy, open), y), (x, dx)) in at.zip(x_seen.iter().zip(dx_seen.iter())) {
-                        let hit = *open & takes(*x, *y);
-                        *dy = if hit { *dx } else { *dy };
-                        *open &= !hit;
-                    }
-                });
-                0.0
+        let tangent = |image: usize, dy: &mut [T]| {
+            let [x, dx] = [x[0], dx].map(|t| &t.data()[image * pixels..][..pixels]);
+            let y = &y.data()[image * places..][..places];
+            let mut seen = [(); 2].map(|()| vec![T::default(); g.places[1]]);
+            let mut open = vec![true; places];
+            g.for_each(|down, Stretch { across, pixel }| {
+                let row = down * g.places[1] + across.start..down * g.places[1] + across.end;
+                let [x_seen, dx_seen] = seen.each_mut().map(|seen| &mut seen[..row.len()]);
+                take(x_seen, &x[pixel..], stride);
+                take(dx_seen, &dx[pixel..], stride);
+                let at = dy[row.clone()].iter_mut().zip(&mut open[row.clone()]).zip(&y[row]);
+                for (((dy, open), y), (x, dx)) in at.zip(x_seen.iter().zip(dx_seen.iter())) {
+                    let hit = *open & takes(*x, *y);
+                    *dy = if hit { *dx } else { *dy };
+                    *open &= !hit;
+                }
             });
-        }))
+            0.0
+        };
+        Some(tensor_in_pieces(y.shape(), places, g.weight(), tangent).0)
     }
 
     fn vjp_fused<T: Real>(
@@ -211,28 +210,26 @@ impl Primitive for MaxPool {
     ) {
         let g = self.0.geometry("max_pool", x[0].shape());
         let ([pixels, places], stride) = (g.sizes(), g.of.window.stride[1]);
-        let cotangent = |xbar: &mut [T]| {
-            pieces(xbar, pixels, g.weight(), |image, xbar| {
-                let x = &x[0].data()[image * pixels..][..pixels];
-                let [y, ybar] = [y, ybar].map(|t| &t.data()[image * places..][..places]);
-                let (mut seen, mut open) = (vec![T::default(); g.places[1]], ybar.to_vec());
-                xbar.fill(T::default());
-                g.for_each(|down, Stretch { across, pixel }| {
-                    let row = down * g.places[1] + across.start..down * g.places[1] + across.end;
-                    let seen = &mut seen[..row.len()];
-                    take(seen, &x[pixel..], stride);
-                    // What is seen is replaced by what it is owed; what a place has given it cannot give again.
-                    for ((seen, open), y) in seen.iter_mut().zip(&mut open[row.clone()]).zip(&y[row]) {
-                        let hit = takes(*seen, *y);
-                        *seen = if hit { *open } else { T::default() };
-                        *open = if hit { T::default() } else { *open };
-                    }
-                    give(&mut xbar[pixel..], seen, stride);
-                });
-                0.0
+        let cotangent = |image: usize, xbar: &mut [T]| {
+            let x = &x[0].data()[image * pixels..][..pixels];
+            let [y, ybar] = [y, ybar].map(|t| &t.data()[image * places..][..places]);
+            let (mut seen, mut open) = (vec![T::default(); g.places[1]], ybar.to_vec());
+            xbar.fill(T::default());
+            g.for_each(|down, Stretch { across, pixel }| {
+                let row = down * g.places[1] + across.start..down * g.places[1] + across.end;
+                let seen = &mut seen[..row.len()];
+                take(seen, &x[pixel..], stride);
+                // What is seen is replaced by what it is owed; what a place has given it cannot give again.
+                for ((seen, open), y) in seen.iter_mut().zip(&mut open[row.clone()]).zip(&y[row]) {
+                    let hit = takes(*seen, *y);
+                    *seen = if hit { *open } else { T::default() };
+                    *open = if hit { T::default() } else { *open };
+                }
+                give(&mut xbar[pixel..], seen, stride);
             });
+            0.0
         };
-        out.add(0, || Tensor::filled(x[0].shape(), cotangent));
+        out.add(0, || tensor_in_pieces(x[0].shape(), pixels, g.weight(), cotangent).0);
     }
 
     recorded_as!(MaxPool);
@@ -249,20 +246,19 @@ impl Geometry {
 /// Folds what each place sees, in order, onto `start`.
 fn over_places<T: Real>(g: &Geometry, x: &Tensor<T>, start: T, fold: impl Fn(T, T) -> T + Sync) -> Tensor<T> {
     let ([pixels, places], stride) = (g.sizes(), g.of.window.stride[1]);
-    Tensor::filled(&g.shape(x.shape(), g.places), |out| {
-        pieces(out, places, 2 * count(&g.of.kernel), |image, out| {
-            let x = &x.data()[image * pixels..][..pixels];
-            let mut seen = vec![T::default(); g.places[1]];
-            out.fill(start);
-            g.for_each(|down, Stretch { across, pixel }| {
-                let seen = &mut seen[..across.len()];
-                take(seen, &x[pixel..], stride);
-                let row = &mut out[down * g.places[1]..][across];
-                row.iter_mut().zip(seen.iter()).for_each(|(place, pixel)| *place = fold(*place, *pixel));
-            });
-            0.0
+    let folded = |image: usize, out: &mut [T]| {
+        let x = &x.data()[image * pixels..][..pixels];
+        let mut seen = vec![T::default(); g.places[1]];
+        out.fill(start);
+        g.for_each(|down, Stretch { across, pixel }| {
+            let seen = &mut seen[..across.len()];
+            take(seen, &x[pixel..], stride);
+            let row = &mut out[down * g.places[1]..][across];
+            row.iter_mut().zip(seen.iter()).for_each(|(place, pixel)| *place = fold(*place, *pixel));
         });
-    })
+        0.0
+    };
+    tensor_in_pieces(&g.shape(x.shape(), g.places), places, 2 * count(&g.of.kernel), folded).0
 }
 
 /// Every `stride`-th number of `from`.
@@ -320,16 +316,15 @@ linear_of_one!(
         assert!(g.places == [down, across], "mean_pool_adjoint: {:?} places, not {:?}", g.places, y.shape());
         let ([pixels, places], stride) = (g.sizes(), g.of.window.stride[1]);
         let share = T::from_f64(1.0 / count(&p.of.kernel) as f64);
-        Tensor::filled(&g.shape(y.shape(), p.image), |out| {
-            pieces(out, pixels, g.weight(), |image, out| {
-                let shares: Vec<T> = y.data()[image * places..][..places].iter().map(|y| share * *y).collect();
-                out.fill(T::default());
-                g.for_each(|down, Stretch { across, pixel }| {
-                    give(&mut out[pixel..], &shares[down * g.places[1]..][across], stride);
-                });
-                0.0
+        let shared = |image: usize, out: &mut [T]| {
+            let shares: Vec<T> = y.data()[image * places..][..places].iter().map(|y| share * *y).collect();
+            out.fill(T::default());
+            g.for_each(|down, Stretch { across, pixel }| {
+                give(&mut out[pixel..], &shares[down * g.places[1]..][across], stride);
             });
-        })
+            0.0
+        };
+        tensor_in_pieces(&g.shape(y.shape(), p.image), pixels, g.weight(), shared).0
     },
     |p, _shape, ybar| A::apply(MeanPool(p.of), &[ybar])
 );

@@ -1,10 +1,10 @@
 //! Sums, maxima and cumulative sums over axes, and argmax.
 
 use crate::array::Array;
-use crate::kernel::column_sums;
+use crate::kernel::{column_sums, pieces, sum_here};
 use crate::ops::{Ops, recorded_as};
 use crate::primitive::{Cotangents, Kind, Primitive};
-use crate::real::{Real, lane_sum};
+use crate::real::Real;
 use crate::shape::{Axes, Offsets, Shape, count, strides};
 use crate::tensor::Tensor;
 
@@ -23,29 +23,41 @@ fn reduction_strides(axes: Axes, shape: &[usize]) -> Shape {
     (0..shape.len()).map(|i| if axes.contains(i) { 0 } else { kept[i] }).collect()
 }
 
-/// Sums in double precision, in the order of the elements, with short cuts for whole, leading and trailing axes.
+/// Sums in double precision: of trailing axes row by row, of leading ones column by column, and of others in the order of the rows.
 fn sum_over<T: Real>(axes: Axes, shape: &[usize], data: &[T]) -> Vec<T> {
     let rank = shape.len();
     let inner_from = (0..rank).rev().take_while(|&i| axes.contains(i)).last().unwrap_or(rank);
     let outer_to = (0..rank).take_while(|&i| axes.contains(i)).count();
     let size = count(&axes.reduced(shape, false));
-    if axes.count(&shape[..inner_from]) == 1 && !data.is_empty() {
-        let n = data.len() / size;
-        return data.chunks_exact(n).map(|row| T::from_f64(lane_sum(n, |i| row[i].to_f64()))).collect();
-    }
-    if axes == Axes::all(outer_to) && size > 0 {
+    if axes == Axes::all(outer_to) && inner_from > 0 && size > 0 {
         let mut sums = vec![T::default(); size];
         column_sums(&mut sums, data);
         return sums;
     }
-    let mut sums = vec![0.0; size];
-    // Trailing axes are summed row by row, such as those of the images whose channels a bias is for.
     let n = count(&shape[inner_from..]);
+    let rows = row_sums(data, count(&shape[..inner_from]), n);
+    if axes.count(&shape[..inner_from]) == 1 {
+        return rows.into_iter().map(T::from_f64).collect();
+    }
+    let mut sums = vec![0.0; size];
     let steps = reduction_strides(axes, shape);
-    for (row, o) in data.chunks_exact(n.max(1)).zip(Offsets::new(&shape[..inner_from], &steps[..inner_from])) {
-        sums[o] += if n == 1 { row[0].to_f64() } else { lane_sum(n, |i| row[i].to_f64()) };
+    for (row, o) in rows.into_iter().zip(Offsets::new(&shape[..inner_from], &steps[..inner_from])) {
+        sums[o] += row;
     }
     sums.into_iter().map(T::from_f64).collect()
+}
+
+/// The sums of rows of n numbers.
+fn row_sums<T: Real>(data: &[T], rows: usize, n: usize) -> Vec<f64> {
+    if n == 1 {
+        return data.iter().map(|x| x.to_f64()).collect();
+    }
+    let mut sums = vec![0.0; rows];
+    pieces(&mut sums, 1, n, |i, sum| {
+        sum[0] = sum_here(&data[i * n..][..n]);
+        0.0
+    });
+    sums
 }
 
 /// `y`, a reduction of an array of this shape, with its reduced axes put back at size 1.

@@ -104,23 +104,3 @@ macro_rules! real {
 }
 real!(f32, single);
 real!(f64, double);
-
-/// Sum of `f(i)` over `0..n` in double precision, in eight interleaved lanes.
-///
-/// A single running sum waits for each addition to finish; lanes do not, and their fixed number makes the result depend
-/// on `n` only.
-#[inline]
-pub(crate) fn lane_sum(n: usize, f: impl Fn(usize) -> f64) -> f64 {
-    let mut lanes = [0.0; 8];
-    let whole = n / 8 * 8;
-    for i in (0..whole).step_by(8) {
-        for (l, lane) in lanes.iter_mut().enumerate() {
-            *lane += f(i + l);
-        }
-    }
-    for i in whole..n {
-        lanes[i - whole] += f(i);
-    }
-    let [a, b, c, d, e, g, h, i] = lanes;
-    ((a + b) + (c + d)) + ((e + g) + (h + i))
-}

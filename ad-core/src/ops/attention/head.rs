@@ -3,7 +3,8 @@
 use super::Attention;
 use crate::buffer::Buffer;
 use crate::gemm::{Matrix, Onto, matmul_into};
-use crate::kernel::inner_here;
+use crate::kernel::{inner_here, sum_here};
+use crate::ops::rows::{self, Moving};
 use crate::real::Real;
 use crate::tensor::Tensor;
 
@@ -47,11 +48,10 @@ struct Adjoints<T: Real> {
     sbar: Buffer<T>,
 }
 
-/// Tangents within a head: those of Q/√d, K and V, Ṡ, and Ṗ.
+/// Tangents within a head: those of Q/√d, K and V, and Ṡ.
 struct Tangents<T: Real> {
     qkv: [Buffer<T>; 3],
     scores: Buffer<T>,
-    p: Buffer<T>,
 }
 
 impl Place<'_> {
@@ -135,14 +135,11 @@ impl Place<'_> {
                 let keys = &keys[self.sequence * n..];
                 row.iter_mut().zip(keys).for_each(|(s, open)| *s = if *open { *s } else { lowest });
             }
-            let top = row.iter().fold(lowest, |top, s| if *s > top { *s } else { top });
-            if top == lowest {
-                row.fill(T::default());
-                continue;
-            }
+            let top = rows::shift(row);
             row.iter_mut().for_each(|s| *s = (*s - top).exp());
-            let sum: f64 = row.iter().map(|s| s.to_f64()).sum();
-            let share = T::from_f64(1.0 / sum);
+            // A query that sees no key has exponentials of −∞ alone, and no shares.
+            let sum = sum_here(row);
+            let share = T::from_f64(if sum > 0.0 { 1.0 / sum } else { 0.0 });
             row.iter_mut().for_each(|s| *s = *s * share);
         }
     }
@@ -157,17 +154,31 @@ impl<'a, T: Real> Head<'a, T> {
         Head { at, qkv, p }
     }
 
+    /// A (positions × positions) array from what `f` makes of each row, and a sum.
+    #[inline(always)]
+    fn rows(&self, mut f: impl FnMut(usize, &mut [T]) -> f64) -> (Buffer<T>, f64) {
+        let n = self.at.s.positions;
+        let mut out = Buffer::stale(n * n);
+        let sum = out.chunks_exact_mut(n).enumerate().map(|(i, row)| f(i, row)).sum();
+        (out, sum)
+    }
+
     /// P ∘ (v − Σ P ∘ v).
     #[inline(always)]
     fn spread(&self, v: &[T]) -> Buffer<T> {
         let n = self.at.s.positions;
-        let mut out = Buffer::stale(v.len());
-        let rows = out.chunks_exact_mut(n).zip(v.chunks_exact(n)).zip(self.p.chunks_exact(n));
-        for ((out, v), p) in rows {
-            let mean = T::from_f64(inner_here(p, v));
-            out.iter_mut().zip(v).zip(p).for_each(|((o, v), p)| *o = *p * (*v - mean));
-        }
-        out
+        let row = |i: usize, out: &mut [T]| {
+            out.copy_from_slice(&v[i * n..][..n]);
+            rows::centred_here(out, &self.p[i * n..][..n]);
+            0.0
+        };
+        self.rows(row).0
+    }
+
+    /// P with tangents of the scores and the adjoint of P.
+    #[inline(always)]
+    fn moving<'b>(&'b self, scores: &'b [T], pbar: &'b [T]) -> Moving<'b, T> {
+        Moving { p: &self.p, dx: scores, ybar: pbar, width: self.at.s.positions }
     }
 
     /// O = P V.
@@ -181,20 +192,20 @@ impl<'a, T: Real> Head<'a, T> {
     fn tangents(&self, dx: &Tensor<T>) -> Tangents<T> {
         let qkv = self.at.three(dx);
         let scores = self.at.scores([[&*qkv[0], &*self.qkv[1]], [&*self.qkv[0], &*qkv[1]]].into_iter());
-        let p = self.spread(&scores);
-        Tangents { qkv, scores, p }
+        Tangents { qkv, scores }
     }
 
     /// Ȯ = Ṗ V + P V̇.
     #[inline(always)]
-    fn output_tangent(&self, d: &Tangents<T>, out: &mut [T]) {
-        let o = self.at.mixed(false, [[&*d.p, &*self.qkv[2]], [&*self.p, &*d.qkv[2]]].into_iter());
+    fn output_tangent(&self, dp: &[T], dv: &[T], out: &mut [T]) {
+        let o = self.at.mixed(false, [[dp, &*self.qkv[2]], [&*self.p, dv]].into_iter());
         self.at.store(out, [1, 0], 1.0, &o);
     }
 
     #[inline(always)]
     pub(super) fn tangent(&self, dx: &Tensor<T>, out: &mut [T]) {
-        self.output_tangent(&self.tangents(dx), out);
+        let d = self.tangents(dx);
+        self.output_tangent(&self.spread(&d.scores), &d.qkv[2], out);
     }
 
     #[inline(always)]
@@ -215,8 +226,8 @@ impl<'a, T: Real> Head<'a, T> {
         self.at.store(out, [3, 2], 1.0, &self.at.mixed(true, [[&*self.p, &*obar]].into_iter()));
     }
 
-    /// The derivative of [`cotangent`](Head::cotangent): S̄̇ = Ṗ ∘ (P̄ − Σ P ∘ P̄) + P ∘ (P̄̇ − Σ (Ṗ ∘ P̄ + P ∘ P̄̇)) with
-    /// P̄̇ = Ō̇Vᵀ + ŌV̇ᵀ, and the product rule for the rest.
+    /// The derivative of [`cotangent`](Head::cotangent): that of S̄ as of softmax's adjoint, with P̄̇ = Ō̇Vᵀ + ŌV̇ᵀ, and the product
+    /// rule for the rest.
     #[inline(always)]
     pub(super) fn cotangent_tangent(&self, dx: &Tensor<T>, ybar: &Tensor<T>, dybar: Option<&Tensor<T>>, out: &mut [T]) {
         let (n, [q, k, v]) = (self.at.s.positions, &self.qkv);
@@ -225,17 +236,9 @@ impl<'a, T: Real> Head<'a, T> {
         let dobar = dybar.map(|dybar| self.at.loaded(dybar, 1, 0));
         let dobar = dobar.as_deref();
         let moved = dobar.map(|dobar| [dobar, &**v]);
-        let dpbar = self.at.scores([[&*bar.obar, &**dv]].into_iter().chain(moved));
-        let mut dsbar = Buffer::stale(n * n);
-        for (i, dsbar) in dsbar.chunks_exact_mut(n).enumerate() {
-            let [p, dp, pbar, dpbar] = [&self.p, &d.p, &bar.pbar, &dpbar].map(|m| &m[i * n..][..n]);
-            let mean = T::from_f64(inner_here(p, pbar));
-            let dmean = T::from_f64(inner_here(dp, pbar) + inner_here(p, dpbar));
-            let numbers = p.iter().zip(dp).zip(pbar.iter().zip(dpbar));
-            for (out, ((p, dp), (pbar, dpbar))) in dsbar.iter_mut().zip(numbers) {
-                *out = *dp * (*pbar - mean) + *p * (*dpbar - dmean);
-            }
-        }
+        let mut dsbar = self.at.scores([[&*bar.obar, &**dv]].into_iter().chain(moved));
+        let moving = self.moving(&d.scores, &bar.pbar);
+        dsbar.chunks_exact_mut(n).enumerate().for_each(|(i, row)| moving.row(i).turned_here(row));
         let (sbar, dsbar) = (&*bar.sbar, &*dsbar);
         self.at.store(
             out,
@@ -244,32 +247,20 @@ impl<'a, T: Real> Head<'a, T> {
             &self.at.mixed(false, [[dsbar, &**k], [sbar, &**dk]].into_iter()),
         );
         self.at.store(out, [3, 1], 1.0, &self.at.mixed(true, [[dsbar, &**q], [sbar, &**dq]].into_iter()));
+        let dp = self.spread(&d.scores);
         let moved = dobar.map(|dobar| [&*self.p, dobar]);
-        self.at.store(out, [3, 2], 1.0, &self.at.mixed(true, [[&*d.p, &*bar.obar]].into_iter().chain(moved)));
+        self.at.store(out, [3, 2], 1.0, &self.at.mixed(true, [[&*dp, &*bar.obar]].into_iter().chain(moved)));
     }
 
     /// Ȯ, and the curvature term.
     #[inline(always)]
     pub(super) fn advance(&self, dx: &Tensor<T>, ybar: &Tensor<T>, out: &mut [T]) -> f64 {
-        let n = self.at.s.positions;
         let (d, bar) = (self.tangents(dx), self.adjoints(ybar));
-        self.output_tangent(&d, out);
+        let moving = self.moving(&d.scores, &bar.pbar);
+        let (dp, of_softmax) = self.rows(|i, row| moving.row(i).contracted_here(row));
+        self.output_tangent(&dp, &d.qkv[2], out);
         let products = self.at.scores([[&*d.qkv[0], &*d.qkv[1]]].into_iter());
         let by_values = self.at.scores([[&*bar.obar, &*d.qkv[2]]].into_iter());
-        let mut term = 2.0 * (inner_here(&bar.sbar, &products) + inner_here(&by_values, &d.p));
-        for (i, p) in self.p.chunks_exact(n).enumerate() {
-            let [scores, pbar] = [&d.scores, &bar.pbar].map(|m| &m[i * n..][..n]);
-            let mean = inner_here(p, scores);
-            let (mut spread, mut along, mut level) = (0.0, 0.0, 0.0);
-            for ((p, score), pbar) in p.iter().zip(scores).zip(pbar) {
-                let (p, pbar) = (p.to_f64(), pbar.to_f64());
-                let square = p * (score.to_f64() - mean) * (score.to_f64() - mean);
-                spread += square;
-                along += pbar * square;
-                level += pbar * p;
-            }
-            term += along - level * spread;
-        }
-        term
+        of_softmax + 2.0 * (inner_here(&bar.sbar, &products) + inner_here(&by_values, &dp))
     }
 }

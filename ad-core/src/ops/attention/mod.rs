@@ -6,11 +6,10 @@ mod head;
 use std::sync::Arc;
 
 use crate::array::{Array, At};
-use crate::kernel::pieces;
+use crate::kernel::tensor_in_pieces;
 use crate::ops::recorded_as;
 use crate::primitive::{Advance, Cotangents, Kind, Primitive, Visit};
 use crate::real::Real;
-use crate::shape::Shape;
 use crate::tensor::Tensor;
 
 use head::{Head, Place, Sizes};
@@ -81,14 +80,10 @@ impl Attention {
         f: impl Fn(&Head<'_, T>, &mut [T]) -> f64 + Sync,
     ) -> (Tensor<T>, f64) {
         let s = self.sizes(x.shape());
-        let shape = Shape::from_slice(&[s.batch, s.positions, last]);
-        let mut sum = 0.0;
-        let out = Tensor::filled(&shape, |out| {
-            sum = pieces(out, s.positions * last, 4 * s.positions, |sequence, out| {
-                (0..s.heads).map(|head| f(&Head::new(Place { of: self, s, sequence, head }, x), out)).sum()
-            });
-        });
-        (out, sum)
+        let shape = [s.batch, s.positions, last];
+        tensor_in_pieces(&shape, s.positions * last, 4 * s.positions, |sequence, out| {
+            (0..s.heads).map(|head| f(&Head::new(Place { of: self, s, sequence, head }, x), out)).sum()
+        })
     }
 
     /// The adjoint of the input.

@@ -1,19 +1,19 @@
 //! Convolutions of tensors as matrix products: one for each image and group, of the weight by the lowered image.
 //!
-//! Images are shared out over threads in a fixed number of tasks, so that sums over the batch do not depend on the number of
-//! threads.
+//! Images are shared out over threads; sums over the batch are by a fixed number of tasks, so that they do not depend on the number
+//! of threads.
 
 use super::geometry::Geometry;
 use super::lower::{lower, raise_onto};
 use crate::buffer::Buffer;
 use crate::gemm::{Matrix, Onto, matmul_into};
-use crate::kernel;
+use crate::kernel::{self, tensor_in_pieces};
 use crate::ops::product::{Combined, Form, Forms, Motion, balance, far_bias};
 use crate::parallel;
 use crate::real::Real;
 use crate::tensor::Tensor;
 
-/// Tasks that a batch is cut into.
+/// Tasks that a sum over the batch is cut into.
 const TASKS: usize = 8;
 
 impl Geometry {
@@ -69,40 +69,25 @@ impl Geometry {
         Onto::Present
     }
 
-    /// The pieces of an array with `size` numbers each, shared out over threads: `run` is given the number and the numbers of a
-    /// task's pieces, and what it returns is added up in order.
-    fn tasks<T: Real>(
-        &self,
-        out: &mut [T],
-        size: usize,
-        run: impl Fn(&mut dyn Iterator<Item = (usize, &mut [T])>) -> f64 + Sync,
-    ) -> f64 {
-        let pieces = self.images() * self.groups;
-        let tasks = out.chunks_mut((pieces * size).max(1)).enumerate();
-        let sums = parallel::map(tasks, |(task, out)| {
-            run(&mut out.chunks_exact_mut(size).enumerate().map(|(i, out)| (task * pieces + i, out)))
-        });
-        sums.into_iter().sum()
+    /// The work of a number that is a sum over the window, in additions.
+    fn weight(&self) -> usize {
+        self.product().inner
     }
 }
 
 /// b + Σ x ∗ w over the terms.
 pub(super) fn output<T: Real>(g: &Geometry, bias: Option<&[T]>, terms: &[[&Tensor<T>; 2]]) -> Tensor<T> {
     let p = g.product();
-    Tensor::filled(&g.output_shape(), |z| {
-        g.tasks(z, p.rows * p.cols, |pieces| {
-            let mut scratch = Buffer::stale(g.lowered());
-            for (piece, z) in pieces {
-                let mut onto = g.started(z, bias, piece);
-                for [x, w] in terms {
-                    let columns = g.columns(g.image_of(x, piece), &mut scratch);
-                    matmul_into(z, onto, g.weight_of(w.data(), piece), columns);
-                    onto = Onto::Present;
-                }
-            }
-            0.0
-        });
-    })
+    let one = |piece: usize, z: &mut [T]| {
+        let (mut scratch, mut onto) = (Buffer::stale(g.lowered()), g.started(z, bias, piece));
+        for [x, w] in terms {
+            let columns = g.columns(g.image_of(x, piece), &mut scratch);
+            matmul_into(z, onto, g.weight_of(w.data(), piece), columns);
+            onto = Onto::Present;
+        }
+        0.0
+    };
+    tensor_in_pieces(&g.output_shape(), p.rows * p.cols, g.weight(), one).0
 }
 
 /// The adjoint of the input, Σ over the terms (z, w).
@@ -114,21 +99,18 @@ pub(super) fn input<T: Real>(g: &Geometry, terms: &[[&Tensor<T>; 2]]) -> Tensor<
             onto = Onto::Present;
         }
     };
-    Tensor::filled(&g.input_shape(), |x| {
-        g.tasks(x, g.piece(), |pieces| {
+    let one = |piece: usize, image: &mut [T]| {
+        if g.pointwise() {
+            product(image, piece);
+        } else {
             let mut columns = Buffer::stale(g.lowered());
-            for (piece, image) in pieces {
-                if g.pointwise() {
-                    product(image, piece);
-                } else {
-                    product(&mut columns, piece);
-                    image.fill(T::default());
-                    raise_onto(g, &columns, image);
-                }
-            }
-            0.0
-        });
-    })
+            product(&mut columns, piece);
+            image.fill(T::default());
+            raise_onto(g, &columns, image);
+        }
+        0.0
+    };
+    tensor_in_pieces(&g.input_shape(), g.piece(), g.weight(), one).0
 }
 
 /// The adjoint of the weight, Σ over the batch and the terms (x, z).
@@ -172,18 +154,11 @@ pub(super) struct Moved<'a, T: Real> {
     pub(super) zbar: &'a Tensor<T>,
 }
 
-impl Geometry {
-    /// The form in which the products advance: direct or two-product.
-    pub(super) fn form(&self, forms: Forms, moving: [bool; 2], curved: bool) -> (Form, Motion) {
-        let motion = Motion { moving, curved, multiple: None };
-        (self.product().form(forms, motion), motion)
-    }
-}
-
 impl<T: Real> Moved<'_, T> {
     /// ż and the curvature term 2⟨z̄, ẋ ∗ ẇ⟩.
     pub(super) fn advance(&self, g: &Geometry, forms: Forms) -> (Tensor<T>, f64) {
-        let two = g.form(forms, [true, true], true).0 == Form::TwoProduct;
+        let motion = Motion { moving: [true, true], curved: true, multiple: None };
+        let two = g.product().form(forms, motion) == Form::TwoProduct;
         match balance([self.x.data(), self.w.data()], [self.dx.data(), self.dw.data()]) {
             Some(s) if two => self.two_product(g, s),
             _ => self.direct(g),
@@ -192,23 +167,16 @@ impl<T: Real> Moved<'_, T> {
 
     fn direct(&self, g: &Geometry) -> (Tensor<T>, f64) {
         let p = g.product();
-        let mut term = 0.0;
-        let dz = Tensor::filled(&g.output_shape(), |dz| {
-            term = g.tasks(dz, p.rows * p.cols, |pieces| {
-                let (mut scratch, mut c) = (Buffer::stale(g.lowered()), Buffer::stale(p.rows * p.cols));
-                let mut term = 0.0;
-                for (piece, dz) in pieces {
-                    let (w, dw) = (g.weight_of(self.w.data(), piece), g.weight_of(self.dw.data(), piece));
-                    let onto = g.started(dz, self.dbias, piece);
-                    let moved = g.columns(g.image_of(self.dx, piece), &mut scratch);
-                    matmul_into(dz, onto, w, moved);
-                    matmul_into(&mut c, Onto::Nothing, dw, moved);
-                    let columns = g.columns(g.image_of(self.x, piece), &mut scratch);
-                    matmul_into(dz, Onto::Present, dw, columns);
-                    term += kernel::inner(&c, g.output_of(self.zbar, piece).data());
-                }
-                term
-            });
+        let (dz, term) = tensor_in_pieces(&g.output_shape(), p.rows * p.cols, g.weight(), |piece, dz: &mut [T]| {
+            let (mut scratch, mut c) = (Buffer::stale(g.lowered()), Buffer::stale(dz.len()));
+            let (w, dw) = (g.weight_of(self.w.data(), piece), g.weight_of(self.dw.data(), piece));
+            let onto = g.started(dz, self.dbias, piece);
+            let moved = g.columns(g.image_of(self.dx, piece), &mut scratch);
+            matmul_into(dz, onto, w, moved);
+            matmul_into(&mut c, Onto::Nothing, dw, moved);
+            let columns = g.columns(g.image_of(self.x, piece), &mut scratch);
+            matmul_into(dz, Onto::Present, dw, columns);
+            kernel::inner(&c, g.output_of(self.zbar, piece).data())
         });
         (dz, 2.0 * term)
     }
@@ -220,23 +188,17 @@ impl<T: Real> Moved<'_, T> {
         let mut far = Buffer::stale(self.w.len());
         kernel::pairs(&mut far, self.w.data(), self.dw.data(), sum);
         let bias = far_bias(self.bias, self.dbias, scale);
-        let mut term = 0.0;
-        let dz = Tensor::filled(&g.output_shape(), |dz| {
-            term = g.tasks(dz, p.rows * p.cols, |pieces| {
-                let (mut scratch, mut image) = (Buffer::stale(g.lowered()), Buffer::stale(g.piece()));
-                let (mut c, mut term) = (Buffer::stale(p.rows * p.cols), 0.0);
-                for (piece, dz) in pieces {
-                    let dx = g.image_of(self.dx, piece);
-                    kernel::pairs(&mut image, g.image_of(self.x, piece), dx, sum);
-                    let onto = g.started(dz, bias.as_deref(), piece);
-                    matmul_into(dz, onto, g.weight_of(&far, piece), g.columns(&image, &mut scratch));
-                    let dw = g.weight_of(self.dw.data(), piece);
-                    matmul_into(&mut c, Onto::Nothing, dw, g.columns(dx, &mut scratch));
-                    let (z, zbar) = (g.output_of(self.z, piece).data(), g.output_of(self.zbar, piece).data());
-                    term += kernel::run(&Combined { z, c: &c, zbar, s: scale }, dz);
-                }
-                term
-            });
+        let (dz, term) = tensor_in_pieces(&g.output_shape(), p.rows * p.cols, g.weight(), |piece, dz: &mut [T]| {
+            let (mut scratch, mut image) = (Buffer::stale(g.lowered()), Buffer::stale(g.piece()));
+            let mut c = Buffer::stale(dz.len());
+            let dx = g.image_of(self.dx, piece);
+            kernel::pairs(&mut image, g.image_of(self.x, piece), dx, sum);
+            let onto = g.started(dz, bias.as_deref(), piece);
+            matmul_into(dz, onto, g.weight_of(&far, piece), g.columns(&image, &mut scratch));
+            let dw = g.weight_of(self.dw.data(), piece);
+            matmul_into(&mut c, Onto::Nothing, dw, g.columns(dx, &mut scratch));
+            let (z, zbar) = (g.output_of(self.z, piece).data(), g.output_of(self.zbar, piece).data());
+            kernel::run(&Combined { z, c: &c, zbar, s: scale }, dz)
         });
         (dz, 2.0 * term)
     }

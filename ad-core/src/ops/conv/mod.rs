@@ -153,14 +153,14 @@ impl Primitive for Conv {
 
     fn product_flops(&self, shapes: &[&[usize]], visit: &Visit<'_>) -> u64 {
         let g = self.geometry(shapes[0], shapes[1]);
-        let one = match *visit {
+        let visit = match *visit {
+            // The gradient as direction gains nothing here: no factored form is known.
             Visit::Advance { moving, curved, forms, .. } => {
-                let (form, motion) = g.form(forms, [moving[0], moving[1]], curved);
-                g.product().form_flops(form, motion)
+                Visit::Advance { moving, multiples: &[None; 3], curved, forms }
             }
-            _ => g.product().visit_flops(visit, None),
+            other => other,
         };
-        g.products() as u64 * one
+        g.products() as u64 * g.product().visit_flops(&visit, None)
     }
 
     recorded_as!(Conv);
