@@ -49,8 +49,8 @@ pub use direction::{
 };
 pub use init::Init;
 pub use layers::{
-    Activation, Conv1d, Conv2d, Embedding, GroupNorm, Layer, LayerNorm, Linear, Mlp, Reshaping, Residual, RmsNorm,
-    SelfAttention, Sequential, UnknownActivation,
+    Activation, Conv1d, Conv2d, Embedding, Flatten, GroupNorm, Layer, LayerNorm, Linear, Mlp, Pool2d, Residual,
+    RmsNorm, SelfAttention, Sequential, UnknownActivation,
 };
 pub use loss::{Loss, UnknownLoss};
 pub use module::{Architecture, Declarations, Module, Net, ParameterSpec, Scope, init_parameters};

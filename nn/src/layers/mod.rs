@@ -7,8 +7,8 @@ mod embedding;
 mod linear;
 mod mlp;
 mod norm;
+mod pool;
 mod sequential;
-mod shape;
 
 pub use activation::{Activation, UnknownActivation};
 pub use attention::SelfAttention;
@@ -18,5 +18,5 @@ pub(crate) use embedding::look_up;
 pub use linear::Linear;
 pub use mlp::Mlp;
 pub use norm::{GroupNorm, LayerNorm, RmsNorm};
+pub use pool::{Flatten, Pool2d};
 pub use sequential::{Layer, Residual, Sequential};
-pub use shape::Reshaping;

@@ -3,7 +3,7 @@
 use ad_core::Array;
 
 use crate::layers::{
-    Activation, Conv1d, Conv2d, Embedding, GroupNorm, LayerNorm, Linear, Mlp, Reshaping, RmsNorm, SelfAttention,
+    Activation, Conv1d, Conv2d, Embedding, Flatten, GroupNorm, LayerNorm, Linear, Mlp, Pool2d, RmsNorm, SelfAttention,
 };
 use crate::module::{Architecture, Declarations, Module, Scope};
 
@@ -109,8 +109,10 @@ layers! {
     Conv2d(Conv2d);
     /// A convolution of sequences.
     Conv1d(Conv1d);
-    /// Pooling or flattening.
-    Reshaping(Reshaping);
+    /// Pooling of images.
+    Pool2d(Pool2d);
+    /// All axes but the first as one.
+    Flatten(Flatten);
     /// Layer normalisation.
     LayerNorm(LayerNorm);
     /// Root-mean-square normalisation.

@@ -1,29 +1,18 @@
 //! The convolutional network.
 
 use ad_core::Array;
-use ad_core::ops::{Pooling, Window};
+use ad_core::ops::Window;
 
 use crate::init::Init;
-use crate::layers::{Activation, Conv2d, Linear, Reshaping};
+use crate::layers::{Activation, Conv2d, Flatten, Linear, Pool2d};
 use crate::module::{Architecture, Declarations, Module, Scope};
 
-/// What follows each convolution and its activation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pool {
-    /// The largest of each 2 × 2 pixels.
-    Max,
-    /// The mean of each 2 × 2 pixels.
-    Mean,
-    /// Nothing.
-    None,
-}
-
-/// Convolutions `conv.0`, `conv.1`, …, each with an activation and pooling, then fully connected layers `fc.0`, `fc.1`, … with an activation
+/// Convolutions `conv.0`, `conv.1`, …, each with an activation and, if given, pooling, then fully connected layers `fc.0`, `fc.1`, … with an activation
 /// after each but the last: the design of LeNet-5 (LeCun et al., 1998). Reads images (batch, channels, height, width).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cnn {
     convs: Vec<Conv2d>,
-    pool: Pool,
+    pool: Option<Pool2d>,
     layers: Vec<Linear>,
     act: Activation,
 }
@@ -40,7 +29,7 @@ impl Cnn {
         channels: &[usize],
         kernel: usize,
         window: Window,
-        pool: Pool,
+        pool: Option<Pool2d>,
         side: usize,
         sizes: &[usize],
         act: Activation,
@@ -49,14 +38,12 @@ impl Cnn {
         let activated = Init::KaimingNormal { gain: act.gain() };
         let convs: Vec<Conv2d> =
             channels.windows(2).map(|c| Conv2d::new(c[0], c[1], kernel).window(window).weight(activated)).collect();
-        let mut side = side;
+        let mut image = [side; 2];
         for conv in &convs {
-            side = conv.window.places([side; 2], conv.kernel)?[0];
-            if pool != Pool::None {
-                side = Pooling::square(2).window.places([side; 2], [2; 2])?[0];
-            }
+            image = conv.window.places(image, conv.kernel)?;
+            image = pool.map_or(Some(image), |pool| pool.places(image))?;
         }
-        let inputs = channels[channels.len() - 1] * side * side;
+        let inputs = channels[channels.len() - 1] * image[0] * image[1];
         let sizes: Vec<usize> = [inputs].iter().chain(sizes).copied().collect();
         let last = sizes.len() - 2;
         let layer = |(i, w): (usize, &[usize])| {
@@ -83,13 +70,11 @@ impl<A: Array> Module<A> for Cnn {
         let mut x = x.clone();
         for (i, conv) in self.convs.iter().enumerate() {
             x = self.act.apply(&conv.forward(&p.child(format_args!("conv.{i}")), &x));
-            x = match self.pool {
-                Pool::Max => Reshaping::MaxPool(Pooling::square(2)).forward(p, &x),
-                Pool::Mean => Reshaping::MeanPool(Pooling::square(2)).forward(p, &x),
-                Pool::None => x,
-            };
+            if let Some(pool) = &self.pool {
+                x = pool.forward(p, &x);
+            }
         }
-        x = Reshaping::Flatten.forward(p, &x);
+        x = Flatten.forward(p, &x);
         for (i, layer) in self.layers.iter().enumerate() {
             x = layer.forward(&p.child(format_args!("fc.{i}")), &x);
             if i + 1 < self.layers.len() {

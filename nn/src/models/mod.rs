@@ -3,5 +3,5 @@
 mod cnn;
 mod gpt;
 
-pub use cnn::{Cnn, Pool};
+pub use cnn::Cnn;
 pub use gpt::Gpt;

@@ -7,9 +7,9 @@ mod network;
 mod tests;
 
 use ad_core::Real;
+use ad_core::ops::Pooling;
 use nn::data::Targets;
-use nn::models::Pool;
-use nn::{Activation, Loss, Net, ParameterSpec};
+use nn::{Activation, Loss, Net, ParameterSpec, Pool2d};
 use serde_json::Value;
 
 pub use error::SpecError;
@@ -60,8 +60,11 @@ const ACTIVATIONS: [(&str, Activation); 6] = [
     ("silu", Activation::Silu),
 ];
 
-/// What may follow the convolutions.
-const POOLS: [(&str, Pool); 3] = [("max", Pool::Max), ("avg", Pool::Mean), ("none", Pool::None)];
+/// The pooling after convolutions, of 2 × 2 pixels.
+fn pools() -> [(&'static str, Option<Pool2d>); 3] {
+    let windows = Pooling::square(2);
+    [("max", Some(Pool2d::Max(windows))), ("avg", Some(Pool2d::Mean(windows))), ("none", None)]
+}
 
 /// The losses of the reference models.
 fn losses() -> [(&'static str, Loss); 3] {
@@ -216,8 +219,8 @@ fn network(keys: &Keys) -> Result<Network, SpecError> {
             stride: keys.optional("stride", 1, |v| count("stride", v).ok(), "a whole number from 1 to 4294967295")?,
             padding: keys.optional("padding", 0, pixels, &format!("a whole number from 0 to {MOST_PIXELS}"))?,
             pool: match keys.0.get("pool") {
-                Some(pool) => choice("pool", pool, &POOLS)?,
-                None => Pool::Max,
+                Some(pool) => choice("pool", pool, &pools())?,
+                None => Some(Pool2d::Max(Pooling::square(2))),
             },
             image: keys.size_up_to("image", MOST_PIXELS)?,
             fc: keys.sizes("fc", 1, "a list of at least one size, outputs last")?,

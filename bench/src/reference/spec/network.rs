@@ -4,8 +4,8 @@ use std::fmt;
 
 use ad_core::Real;
 use ad_core::ops::Window;
-use nn::models::{Cnn, Gpt, Pool};
-use nn::{Activation, Mlp, Net};
+use nn::models::{Cnn, Gpt};
+use nn::{Activation, Mlp, Net, Pool2d};
 
 /// A network, by its sizes.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,8 +27,8 @@ pub enum Network {
         stride: usize,
         /// Zeros around the images.
         padding: usize,
-        /// What follows each convolution.
-        pool: Pool,
+        /// The pooling after each convolution, if any.
+        pool: Option<Pool2d>,
         /// Height and width of the images.
         image: usize,
         /// Outputs of the fully connected layers.

@@ -36,7 +36,7 @@ fn defaults_are_those_of_the_reference() {
     assert!(matches!(spec.network, Network::Mlp { act_out: false, .. }));
     assert_eq!((spec.seed, spec.scale, spec.name), (0, 1.0, None));
     let cnn = Spec::from_name_or_json("cnn").unwrap();
-    assert!(matches!(cnn.network, Network::Cnn { stride: 1, padding: 0, pool: Pool::Max, .. }));
+    assert!(matches!(cnn.network, Network::Cnn { stride: 1, padding: 0, pool: Some(Pool2d::Max(_)), .. }));
 }
 
 #[test]
