@@ -84,7 +84,14 @@ fn boxed<T: Real>(rule: Rule) -> Box<dyn gen_sched::Rule<T>> {
 
 fn policy(settings: GenParameters) -> Policy {
     let GenParameters { lr_min, lr_max, default_lr, gamma, every } = settings;
-    Policy { lr_min, lr_max: lr_max.unwrap_or(f64::INFINITY), default_rate: default_lr, every: every as u64, gamma }
+    Policy {
+        lr_min,
+        lr_max: lr_max.unwrap_or(f64::INFINITY),
+        default_rate: default_lr,
+        every: every as u64,
+        gamma,
+        ..Policy::default()
+    }
 }
 
 /// Runs `f` in a pool of this many threads (one a core if `None`).

@@ -145,8 +145,8 @@ impl<T: Real> Stepper<T> {
         let omega = self.direction.propose(&self.theta, &gradient);
         let line = point.line(&gradient, &omega).with_multiples(self.multiples());
         let index = self.steps;
-        let (theta, previous) = (&self.theta, self.previous.as_ref());
-        let mut step = Step { index, theta, gradient: &gradient, omega: &omega, previous, line };
+        let (theta, previous, momentum) = (&self.theta, self.previous.as_ref(), self.direction.momentum());
+        let mut step = Step { index, theta, gradient: &gradient, omega: &omega, momentum, previous, line };
 
         // num is a sum over all of g and ω, so it is finite only if each of their entries is: 0 · ∞ is NaN.
         if step.line.value().is_finite() && self.rule.asks_curvature(index) {

@@ -105,7 +105,7 @@ pub(crate) fn by_name<S: Serializer>(value: &impl ToString, to: S) -> Result<S::
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum RuleName {
-    /// Exact GeN: α = num/den, from exact derivatives along the direction
+    /// Exact GeN: α = num/den, from exact derivatives along the direction; less where that has momentum
     Exact,
     /// Approximate GeN: the same ratio from the loss at three points
     Approx,

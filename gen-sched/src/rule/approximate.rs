@@ -2,7 +2,7 @@
 
 use ad_core::Real;
 
-use crate::rule::{Choice, Parabola, Policy, Rule, Step, stale};
+use crate::rule::{Choice, Parabola, Policy, Rule, Situation, Step, stale};
 
 /// Approximate GeN: the parabola through three points of the loss along the line, g(−α), g(0) and g(α), where α is the
 /// rate before.
@@ -11,6 +11,8 @@ use crate::rule::{Choice, Parabola, Policy, Rule, Step, stale};
 ///   num ≈ (g(−α) − g(α)) / 2α        den ≈ (g(−α) − 2 g(0) + g(α)) / α²
 ///   α ← γ α + (1 − γ) num/den        if num > 0 and den > 0, else the default rate
 /// ```
+///
+/// Along a direction with momentum the rate is held back ([`Policy::is_cautious`]).
 ///
 /// The estimates carry an error of order α². The first probe is at the default rate, and so is the next after one that
 /// overflowed. A second difference within rounding of the losses, 4 ε |g(0)| in the precision of the step, tells nothing
@@ -53,7 +55,7 @@ impl<T: Real> Rule<T> for ApproximateGen {
         let noise = 4.0 * T::EPSILON * here.abs();
         let second = if difference.abs() <= noise { 0.0 } else { difference };
         let parabola = Parabola { num: (back - ahead) / (2.0 * alpha), den: second / (alpha * alpha) };
-        let choice = self.policy.decide(parabola, Some(alpha));
+        let choice = self.policy.decide(parabola, &Situation::of(step), Some(alpha));
         if choice.alpha > 0.0 {
             self.last = Some(choice.alpha);
         }

@@ -2,12 +2,12 @@
 
 use ad_core::Real;
 
-use crate::rule::{Choice, Parabola, Policy, Rule, Step, stale};
+use crate::rule::{Choice, Parabola, Policy, Rule, Situation, Step, stale};
 
 /// Exact GeN: α* = num/den with num = df(θ)·ω and den = d²f(θ)(ω, ω), both exact.
 ///
 /// Cost: one curvature sweep at each step that fits the parabola. Where the parabola has no minimum to step to, the default
-/// rate; see [`Policy`] for the settings and [`Reason`](crate::Reason) for the cases.
+/// rate; along a direction with momentum the rate is held back ([`Policy::is_cautious`]). See [`Policy`] for the settings and [`Reason`](crate::Reason) for the cases.
 ///
 /// Source: Bu and Xu, arXiv 2407.02772, equation (3.1), with the exact denominator.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ impl<T: Real> Rule<T> for ExactGen {
         }
         let den = step.line.curvature().den;
         let parabola = Parabola { num: step.line.num(), den };
-        let choice = self.policy.decide(parabola, self.last);
+        let choice = self.policy.decide(parabola, &Situation::of(step), self.last);
         if choice.alpha > 0.0 {
             self.last = Some(choice.alpha);
         }

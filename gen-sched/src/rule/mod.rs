@@ -28,6 +28,8 @@ pub struct Step<'a, T: Real> {
     pub gradient: &'a Params<Tensor<T>>,
     /// Direction ω; the step will be θ ← θ − α ω.
     pub omega: &'a Params<Tensor<T>>,
+    /// The [momentum](nn::Direction::momentum) β of ω.
+    pub momentum: f64,
     /// The step before, if one was taken.
     pub previous: Option<&'a Taken<T>>,
     /// The loss along the line, on demand.
@@ -169,7 +171,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What exact and approximate GeN have in common: bounds, the fallback, laziness and averaging.
+/// What exact and approximate GeN have in common: bounds, the fallback, laziness, averaging, and caution along momentum.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Policy {
     /// Lower bound on a rate found from the parabola; 0 by default.
@@ -184,11 +186,37 @@ pub struct Policy {
     /// γ in α ← γ α + (1 − γ) α*, within [0, 1); 0 (no averaging) by default. The rate before counts as it was used: held
     /// within the bounds, or a fallback's.
     pub gamma: f64,
+    /// Whether the rate is held back where ω has [momentum](nn::Direction::momentum) β > 0; it is by default:
+    ///
+    /// ```text
+    ///   α* = min(num/den, (f − floor)/num) / (1 + β)        averaged with γ, but never more than that
+    /// ```
+    ///
+    /// 1 + β: with gradients that are independent from batch to batch, ω = Σ βᵏ g₋ₖ has the curvature of one of them times
+    /// 1/(1 − β²), so num/den is 1 − β² times the rate a that is best along g alone. But ω moves the parameters along g again and
+    /// again, by num/den · (1 + β + β² + …) = (1 + β) a in all.
+    ///
+    /// (f − floor)/num, the step of Polyak (1969), is where the tangent meets the least loss there can be. A batch that is nearly
+    /// linear along the averaged ω would else send the parameters far beyond what its parabola tells of.
+    ///
+    /// Without both, exact GeN along momentum or Adam diverges on the handwritten digits.
+    pub is_cautious: bool,
+    /// A lower bound of the loss, for caution along momentum: 0 by default, which all of [`nn::Loss`] have; −∞ where none is
+    /// known. A loss that is not above it shows that it is none.
+    pub floor: f64,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Policy { lr_min: 0.0, lr_max: f64::INFINITY, default_rate: DEFAULT_RATE, every: 1, gamma: 0.0 }
+        Policy {
+            lr_min: 0.0,
+            lr_max: f64::INFINITY,
+            default_rate: DEFAULT_RATE,
+            every: 1,
+            gamma: 0.0,
+            is_cautious: true,
+            floor: 0.0,
+        }
     }
 }
 
@@ -196,7 +224,7 @@ impl Policy {
     /// Panics unless every setting is within its range.
     #[track_caller]
     fn checked(self) -> Self {
-        let Policy { lr_min, lr_max, default_rate, every, gamma } = self;
+        let Policy { lr_min, lr_max, default_rate, every, gamma, floor, .. } = self;
         assert!(lr_min.is_finite() && lr_min >= 0.0, "lr_min must be finite and ≥ 0, not {lr_min}");
         assert!(lr_max >= lr_min, "lr_max must be at least lr_min = {lr_min}, not {lr_max}");
         assert!(
@@ -205,16 +233,19 @@ impl Policy {
         );
         assert!(every > 0, "the parabola must be fitted every 1 or more steps, not 0");
         assert!((0.0..1.0).contains(&gamma), "γ must be within [0, 1), not {gamma}");
+        assert!(floor < f64::INFINITY, "the floor must be below the loss, not {floor}");
         self
     }
 
-    /// The rate for a parabola after `last`, the rate before, if there is one to average with.
-    fn decide(&self, parabola: Parabola, last: Option<f64>) -> Choice {
+    /// The rate for the parabola at a step after `last`, the rate before, if there is one to average with.
+    fn decide(&self, parabola: Parabola, at: &Situation, last: Option<f64>) -> Choice {
         let (alpha, reason) = match parabola.minimiser() {
             Ok(found) => {
-                let averaged = last.map_or(found, |last| self.gamma * last + (1.0 - self.gamma) * found);
-                let alpha = averaged.clamp(self.lr_min, self.lr_max);
-                (alpha, if alpha == averaged { Reason::Parabola } else { Reason::Clamped })
+                let best = self.held(found, parabola.num, at);
+                let averaged = last.map_or(best, |last| self.gamma * last + (1.0 - self.gamma) * best);
+                let target = if self.is_held(at) { averaged.min(best) } else { averaged };
+                let alpha = target.clamp(self.lr_min, self.lr_max);
+                (alpha, if alpha == target { Reason::Parabola } else { Reason::Clamped })
             }
             Err(Reason::NonFinite) => (0.0, Reason::NonFinite),
             Err(reason) => (self.default_rate, reason),
@@ -222,9 +253,38 @@ impl Policy {
         Choice { alpha, reason, parabola: Some(parabola) }
     }
 
+    /// Whether rates are held back.
+    fn is_held(&self, at: &Situation) -> bool {
+        self.is_cautious && at.momentum > 0.0
+    }
+
+    /// The minimiser of the parabola, held back along momentum.
+    fn held(&self, found: f64, num: f64, at: &Situation) -> f64 {
+        let room = at.value - self.floor;
+        match self.is_held(at) {
+            true if room > 0.0 => found.min(room / num) / (1.0 + at.momentum),
+            true => found / (1.0 + at.momentum),
+            false => found,
+        }
+    }
+
     /// Whether the parabola is fitted at this step.
     fn is_due(&self, index: u64) -> bool {
         index.is_multiple_of(self.every)
+    }
+}
+
+/// What a policy must know of a step beside its parabola.
+struct Situation {
+    /// The loss f.
+    value: f64,
+    /// The momentum β of ω.
+    momentum: f64,
+}
+
+impl Situation {
+    fn of<T: Real>(step: &Step<'_, T>) -> Self {
+        Situation { value: step.line.value(), momentum: step.momentum }
     }
 }
 
@@ -256,7 +316,7 @@ mod tests {
     fn a_policy_averages_then_clamps_and_falls_back() {
         let policy = Policy { lr_max: 0.6, gamma: 0.5, ..Policy::default() };
         let rate = |num, den, last| {
-            let choice = policy.decide(Parabola { num, den }, last);
+            let choice = policy.decide(Parabola { num, den }, &Situation { value: 0.01, momentum: 0.0 }, last);
             (choice.alpha, choice.reason)
         };
         assert_eq!(rate(1.0, 2.0, None), (0.5, Reason::Parabola));
@@ -264,6 +324,35 @@ mod tests {
         assert_eq!(rate(1.0, 1.0, Some(0.4)), (0.6, Reason::Clamped));
         assert_eq!(rate(1.0, -1.0, Some(0.4)), (DEFAULT_RATE, Reason::Concave));
         assert_eq!(rate(f64::NAN, 1.0, Some(0.4)), (0.0, Reason::NonFinite));
+    }
+
+    #[test]
+    fn along_momentum_a_rate_is_held_back() {
+        let rate = |policy: Policy, num, den, value, last| {
+            let choice = policy.decide(Parabola { num, den }, &Situation { value, momentum: 0.25 }, last);
+            (choice.alpha, choice.reason)
+        };
+        let policy = Policy { floor: 1.0, ..Policy::default() };
+        // num/den = 5 where the tangent meets the floor beyond that, and at 2.5.
+        assert_eq!(rate(policy, 10.0, 2.0, 100.0, None), (4.0, Reason::Parabola));
+        assert_eq!(rate(policy, 10.0, 2.0, 26.0, None), (2.0, Reason::Parabola));
+        // No floor is known, or a loss refutes it.
+        assert_eq!(rate(Policy { floor: f64::NEG_INFINITY, ..policy }, 10.0, 2.0, 26.0, None).0, 4.0);
+        assert_eq!(rate(policy, 10.0, 2.0, 0.5, None).0, 4.0);
+        // An average may be below, and not above.
+        let averaging = Policy { gamma: 0.5, ..policy };
+        assert_eq!(rate(averaging, 10.0, 2.0, 100.0, Some(2.0)).0, 3.0);
+        assert_eq!(rate(averaging, 10.0, 2.0, 100.0, Some(8.0)).0, 4.0);
+        assert_eq!(rate(Policy { lr_max: 1.5, ..policy }, 10.0, 2.0, 26.0, None), (1.5, Reason::Clamped));
+        assert_eq!(rate(policy, 10.0, -2.0, 26.0, None), (DEFAULT_RATE, Reason::Concave));
+        let bold = Policy { is_cautious: false, ..averaging };
+        assert_eq!(rate(bold, 10.0, 2.0, 26.0, Some(8.0)).0, 6.5);
+    }
+
+    #[test]
+    #[should_panic(expected = "the floor must be below the loss, not inf")]
+    fn a_floor_that_no_loss_is_above_is_refused() {
+        ExactGen::new(Policy { floor: f64::INFINITY, ..Policy::default() });
     }
 
     #[test]

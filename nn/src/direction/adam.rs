@@ -122,6 +122,10 @@ impl<T: Real> Direction<T> for Adam<T> {
         self.steps += 1;
     }
 
+    fn momentum(&self) -> f64 {
+        self.betas[0]
+    }
+
     fn state(&self) -> State<T> {
         let state = self.moments.save(State::default().with_number("steps", self.steps));
         self.greatest.iter().fold(state, |state, greatest| greatest.save(state))

@@ -94,6 +94,10 @@ impl<T: Real, D: Direction<T>> Direction<T> for Clipped<D> {
         self.inner.multiple(name).filter(|multiple| multiple.adjoint == 0.0)
     }
 
+    fn momentum(&self) -> f64 {
+        self.inner.momentum()
+    }
+
     fn scales(&self) -> Vec<f64> {
         self.inner.scales()
     }

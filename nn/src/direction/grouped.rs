@@ -164,6 +164,10 @@ impl<T: Real, D: Direction<T>> Direction<T> for Grouped<D> {
         })
     }
 
+    fn momentum(&self) -> f64 {
+        self.inner.momentum()
+    }
+
     /// Those of the parameters in no group, then those of the groups in their order.
     fn scales(&self) -> Vec<f64> {
         [self.others.scale].into_iter().chain(self.groups.iter().map(|(_, settings)| settings.scale)).collect()

@@ -65,6 +65,10 @@ impl<T: Real> Direction<T> for Lion<T> {
         self.mean.advance(gradient, |[m], g| [m.combined(g, |m, g| b * m + c * g)]);
     }
 
+    fn momentum(&self) -> f64 {
+        self.betas[0]
+    }
+
     fn state(&self) -> State<T> {
         self.mean.save(State::default())
     }

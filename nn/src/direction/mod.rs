@@ -51,6 +51,12 @@ pub trait Direction<T: Real>: Debug + Send {
         None
     }
 
+    /// The share β of a gradient in ω that is in the next ω too, within [0, 1); 0 where ω is made of this step's gradient alone.
+    /// A rate fitted on one batch moves the parameters along the gradients of about 1/(1 − β), which rules must know of.
+    fn momentum(&self) -> f64 {
+        0.0
+    }
+
     /// For each parameter group, the factor that its ω has: its learning rate is α times that.
     fn scales(&self) -> Vec<f64> {
         vec![1.0]
@@ -80,6 +86,10 @@ impl<T: Real, D: Direction<T> + ?Sized> Direction<T> for Box<D> {
 
     fn multiple(&self, name: &str) -> Option<Multiple> {
         (**self).multiple(name)
+    }
+
+    fn momentum(&self) -> f64 {
+        (**self).momentum()
     }
 
     fn scales(&self) -> Vec<f64> {

@@ -14,6 +14,10 @@ use super::{Direction, State, StateError, coefficient};
 /// θ ← θ − α ω is the step of PyTorch's `SGD` with `lr` = α, `momentum` = β, `dampening` = d (0 by default) and `nesterov`:
 /// m sums gradients rather than steps, so the rate multiplies all of m and a rule may change it at will.
 ///
+/// The rate that is best along m for one batch, taken at every step, overshoots: on the handwritten digits the loss diverges.
+/// So the direction tells its [`momentum`](Direction::momentum), for which GeN makes up. Dampening is no remedy: it changes the
+/// size of ω, and num/den the other way round.
+///
 /// ```
 /// use ad_core::{Params, Tensor};
 /// use nn::{Direction, Momentum};
@@ -92,6 +96,10 @@ impl<T: Real> Direction<T> for Momentum<T> {
     fn commit(&mut self, _theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>) {
         let (beta, share) = (self.beta, self.share());
         self.sum.advance(gradient, |[m], g| [sum(beta, m, share, g)]);
+    }
+
+    fn momentum(&self) -> f64 {
+        self.beta
     }
 
     fn state(&self) -> State<T> {

@@ -142,6 +142,15 @@ fn every_direction_but_the_gradient_remembers() {
 }
 
 #[test]
+fn momentum_is_told_through_wrappers() {
+    use Optimizer::{Adagrad, RmsProp, RmsPropCentered, Sgd};
+    for &optimizer in Optimizer::ALL {
+        let expected = if matches!(optimizer, Sgd | RmsProp | RmsPropCentered | Adagrad) { 0.0 } else { 0.9 };
+        assert_eq!(directions(optimizer).map(|d| d.momentum()), [expected; 2], "{optimizer}");
+    }
+}
+
+#[test]
 fn what_is_promised_as_a_multiple_is_one() {
     let sgd = || Optimizer::Sgd.direction::<f64>(0.1);
     let grouped = Grouped::new(sgd(), GroupSettings::default().scale(0.5).decoupled_decay(0.4))

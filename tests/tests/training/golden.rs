@@ -60,7 +60,15 @@ fn a_linear_loss_has_the_coefficients_of_the_text_and_takes_its_named_fallback()
     let gradient = point.gradient();
     let line = point.line(&gradient, &gradient);
     let (mut rule, previous) = (ExactGen::default(), None);
-    let mut step = gen_sched::Step { index: 0, theta: &theta, gradient: &gradient, omega: &gradient, previous, line };
+    let mut step = gen_sched::Step {
+        index: 0,
+        theta: &theta,
+        gradient: &gradient,
+        omega: &gradient,
+        momentum: 0.0,
+        previous,
+        line,
+    };
     let choice = gen_sched::Rule::choose(&mut rule, &mut step);
     assert_eq!((choice.alpha, choice.reason), (DEFAULT_RATE, Reason::Linear));
 }

@@ -4,5 +4,6 @@ mod determinism;
 mod directions;
 mod fixtures;
 mod golden;
+mod momentum;
 mod parts;
 mod rules;

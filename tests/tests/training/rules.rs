@@ -18,7 +18,15 @@ fn choices(rule: &mut dyn Rule<f64>, f: &dyn gen_sched::Objective<f64>, points: 
         let point = Point::new(f, theta);
         let gradient = point.gradient();
         let line = point.line(&gradient, &gradient);
-        let mut step = Step { index: index as u64, theta, gradient: &gradient, omega: &gradient, previous: None, line };
+        let mut step = Step {
+            index: index as u64,
+            theta,
+            gradient: &gradient,
+            omega: &gradient,
+            momentum: 0.0,
+            previous: None,
+            line,
+        };
         let choice = rule.choose(&mut step);
         (choice, step.line.cost())
     };
