@@ -184,15 +184,15 @@ pub enum DataError {
         /// Rows of the data.
         rows: usize,
     },
-    /// The means and scales of a standardisation are unusable.
+    /// The shifts and scales of a standardisation are unusable.
     #[error(
-        "standardizer: column {column}: found mean {mean} and scale {scale}, expected finite numbers, the scale positive"
+        "standardizer: column {column}: found shift {shift} and scale {scale}, expected finite numbers, the scale positive"
     )]
     Scale {
         /// Column of the table.
         column: usize,
-        /// Mean of the column (NaN where there is none).
-        mean: f64,
+        /// Shift of the column (NaN where there is none).
+        shift: f64,
         /// Scale of the column (NaN where there is none).
         scale: f64,
     },
@@ -208,5 +208,14 @@ impl DataError {
     ) -> Self {
         let (found, expected) = (found.to_string(), expected.to_string());
         DataError::Content { path: path.into(), place: place.into(), found, expected }
+    }
+}
+
+/// The beginning of a text that may be long.
+pub(super) fn abridged(text: &str) -> String {
+    const SHOWN: usize = 80;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.trim_end().into(),
     }
 }

@@ -7,7 +7,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::DataError;
+use super::error::{DataError, abridged};
 use super::stream::{MOST_BYTES, bytes_of, read_elements, read_up_to};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
@@ -236,15 +236,6 @@ fn described(text: &str) -> Option<(&str, &str)> {
         return Some(text.split_at(end));
     }
     quoted(text)
-}
-
-/// The beginning of a text that may be long.
-fn abridged(text: &str) -> String {
-    const SHOWN: usize = 80;
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.trim_end().into(),
-    }
 }
 
 #[cfg(test)]
