@@ -1,12 +1,13 @@
 //! Tables in comma-separated text.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
 use ad_core::Tensor;
-use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord, Trim};
+use csv::{ErrorKind, Position, Reader, ReaderBuilder, StringRecord, Trim};
 
-use super::{DataError, Dataset, Targets};
+use super::error::{DataError, abridged};
+use super::{Dataset, Targets};
 
 /// What the target column of a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +27,8 @@ pub enum TargetKind {
 /// If the file cannot be read, has no header or no rows or no such column, its rows differ in length, or a field is not
 /// a finite number, or not a class in the target column. Messages name file, line and column.
 pub fn read_csv(path: &Path, target: &str, holds: TargetKind) -> Result<Dataset, DataError> {
-    let file = File::open(path).map_err(|source| DataError::Read { path: path.into(), source })?;
-    let reader = ReaderBuilder::new().trim(Trim::All).from_reader(file);
-    let mut table = Table::open(path, reader, target)?;
+    let bytes = fs::read(path).map_err(|source| DataError::Read { path: path.into(), source })?;
+    let mut table = Table::open(path, &bytes, target)?;
     let mut inputs = Vec::new();
     let mut lines = Vec::new();
     let mut targets = match holds {
@@ -43,7 +43,7 @@ pub fn read_csv(path: &Path, target: &str, holds: TargetKind) -> Result<Dataset,
                 (Target::Classes(labels, classes), true) => labels.push(table.label(&row, j, *classes)?),
             }
         }
-        lines.push(line(&row));
+        lines.push(table.line(row.position()));
     }
     let inputs = Tensor::from_vec(&[lines.len(), table.header.len() - 1], inputs);
     let targets = match targets {
@@ -61,23 +61,25 @@ enum Target {
 }
 
 /// A file whose header was read.
-struct Table {
-    path: PathBuf,
-    reader: Reader<File>,
+struct Table<'a> {
+    path: &'a Path,
+    bytes: &'a [u8],
+    reader: Reader<&'a [u8]>,
     header: StringRecord,
     target: usize,
 }
 
-impl Table {
-    fn open(path: &Path, mut reader: Reader<File>, target: &str) -> Result<Self, DataError> {
-        let header = reader.headers().map_err(|error| unreadable(path, error))?.clone();
+impl<'a> Table<'a> {
+    fn open(path: &'a Path, bytes: &'a [u8], target: &str) -> Result<Self, DataError> {
+        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(bytes);
+        let header = reader.headers().map_err(|error| unreadable(path, line(bytes, error.position()), error))?.clone();
         let refuse = |found: String, expected: String| DataError::Table { path: path.into(), line: 1, found, expected };
         if header.iter().all(|name| name.parse::<f64>().is_ok()) {
             return Err(refuse("no column names".into(), "a header".into()));
         }
         let mut places = (0..header.len()).filter(|&j| &header[j] == target);
         match (places.next(), places.next()) {
-            (Some(target), None) => Ok(Table { path: path.into(), reader, header, target }),
+            (Some(target), None) => Ok(Table { path, bytes, reader, header, target }),
             (None, _) => Err(refuse(format!("columns {}", listed(&header)), format!("one named {target:?}"))),
             (Some(_), Some(_)) => Err(refuse(format!("two columns named {target:?}"), "one".into())),
         }
@@ -87,14 +89,31 @@ impl Table {
         let mut row = StringRecord::new();
         match self.reader.read_record(&mut row) {
             Ok(more) => Ok(more.then_some(row)),
-            Err(error) => Err(unreadable(&self.path, error)),
+            Err(error) => Err(self.unread(error)),
         }
+    }
+
+    fn unread(&self, error: csv::Error) -> DataError {
+        let line = self.line(error.position());
+        match error.kind() {
+            // A row that ends early is told by the first column that it lacks.
+            ErrorKind::UnequalLengths { len, .. } if (*len as usize) < self.header.len() => {
+                let found = format!("{len} fields, none for column {:?}", abridged(&self.header[*len as usize]));
+                let expected = self.header.len().to_string();
+                DataError::Table { path: self.path.into(), line, found, expected }
+            }
+            _ => unreadable(self.path, line, error),
+        }
+    }
+
+    fn line(&self, position: Option<&Position>) -> u64 {
+        line(self.bytes, position)
     }
 
     fn number(&self, row: &StringRecord, column: usize) -> Result<f64, DataError> {
         match row[column].parse() {
             Ok(x) if f64::is_finite(x) => Ok(x),
-            _ => Err(self.refuse(line(row), column, &row[column], "a finite number".into())),
+            _ => Err(self.refuse(self.line(row.position()), column, &row[column], "a finite number".into())),
         }
     }
 
@@ -103,7 +122,12 @@ impl Table {
             Ok(label) if classes.is_none_or(|classes| (label as usize) < classes) => Ok(label),
             _ => {
                 let below = classes.map(|n| format!(" below {n}")).unwrap_or_default();
-                Err(self.refuse(line(row), column, &row[column], format!("a class number from 0{below}")))
+                Err(self.refuse(
+                    self.line(row.position()),
+                    column,
+                    &row[column],
+                    format!("a class number from 0{below}"),
+                ))
             }
         }
     }
@@ -123,28 +147,31 @@ impl Table {
     }
 
     fn refuse(&self, line: u64, column: usize, found: &str, expected: String) -> DataError {
-        let column = self.header[column].into();
-        DataError::Field { path: self.path.clone(), line, column, found: found.into(), expected }
+        let (column, found) = (abridged(&self.header[column]), abridged(found));
+        DataError::Field { path: self.path.into(), line, column, found, expected }
     }
 }
 
-fn line(row: &StringRecord) -> u64 {
-    row.position().map_or(0, csv::Position::line)
+/// The line on which a row begins. The parser's position is before the blank lines above it.
+fn line(bytes: &[u8], position: Option<&Position>) -> u64 {
+    position.map_or(1, |position| {
+        let from = bytes.iter().skip(position.byte() as usize);
+        position.line() + from.take_while(|byte| b"\r\n".contains(byte)).filter(|byte| **byte == b'\n').count() as u64
+    })
 }
 
 /// The first few names of a header.
 fn listed(header: &StringRecord) -> String {
     const SHOWN: usize = 8;
-    let mut names: Vec<String> = header.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
+    let mut names: Vec<String> = header.iter().take(SHOWN).map(|name| format!("{:?}", abridged(name))).collect();
     if header.len() > SHOWN {
         names.push(format!("and {} more", header.len() - SHOWN));
     }
     names.join(", ")
 }
 
-fn unreadable(path: &Path, error: csv::Error) -> DataError {
+fn unreadable(path: &Path, line: u64, error: csv::Error) -> DataError {
     let path = path.to_path_buf();
-    let line = error.position().map_or(1, csv::Position::line);
     match error.into_kind() {
         ErrorKind::Io(source) => DataError::Read { path, source },
         ErrorKind::UnequalLengths { expected_len, len, .. } => {
@@ -159,8 +186,10 @@ fn unreadable(path: &Path, error: csv::Error) -> DataError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use std::fs;
+    use crate::data::fuzz::{assert_names_file_in_one_line, mutated};
 
     /// What reading a file of these bytes gives, with the folder's name left out of the message.
     fn read(bytes: &[u8], target: &str, holds: TargetKind) -> Result<Dataset, String> {
@@ -214,7 +243,17 @@ mod tests {
         assert_eq!(refusal(b"1,2\n3,4\n"), "table.csv: line 1: found no column names, expected a header");
         assert_eq!(refusal(b""), "table.csv: line 1: found no column names, expected a header");
         assert_eq!(refusal(b"y,y\n1,2\n"), "table.csv: line 1: found two columns named \"y\", expected one");
-        assert_eq!(refusal(b"a,y\n1,2\n3\n"), "table.csv: line 3: found 1 fields, expected 2");
+        assert_eq!(refusal(b"a,y\n1,2\n3\n"), "table.csv: line 3: found 1 fields, none for column \"y\", expected 2");
+        assert_eq!(refusal(b"a,y\n1,2\n\n3,4,5\n"), "table.csv: line 4: found 3 fields, expected 2");
+        assert_eq!(
+            refusal(b"\xef\xbb\xbf\r\na,y\r\n\r\n\n1,2\r\n\r\n3,x\n"),
+            "table.csv: line 7, column \"y\": found \"x\", expected a finite number"
+        );
+        let long = format!("a,y\n1,\"{}\n\"\n", "x".repeat(1 << 20));
+        assert_eq!(
+            refusal(long.as_bytes()),
+            format!("table.csv: line 2, column \"y\": found \"{}…\", expected a finite number", "x".repeat(80))
+        );
         assert_eq!(refusal(b"a,y\n1,\xff\n"), "table.csv: line 2: found bytes that are not text, expected UTF-8");
         assert_eq!(refusal(b"a,y\n"), "table.csv: found 0 rows of 1 features, expected at least one of each");
         assert_eq!(refusal(b"y\n1\n"), "table.csv: found 1 rows of 0 features, expected at least one of each");
@@ -225,5 +264,26 @@ mod tests {
         let error = read_csv(Path::new("absent.csv"), "y", TargetKind::Values).unwrap_err();
         assert!(error.to_string().starts_with("absent.csv: cannot be read: "), "{error}");
         assert!(!error.to_string().contains('\n'));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(
+            bytes: Vec<u8>,
+            text in "[ay01.,\"\\n\\r -]{0,60}",
+            holds in prop_oneof![
+                Just(TargetKind::Classes(None)),
+                Just(TargetKind::Classes(Some(2))),
+                Just(TargetKind::Values),
+            ],
+            spoilt in mutated("a,y,\"b\"\n1,0,2.5\n-3e1,2,4\r\n0,0,0\n".into()),
+        ) {
+            let headed = [b"y,a\n", text.as_bytes()].concat();
+            for bytes in [bytes, text.into_bytes(), headed, spoilt] {
+                if let Err(error) = read(&bytes, "y", holds) {
+                    assert_names_file_in_one_line(&error, "table.csv: ");
+                }
+            }
+        }
     }
 }
