@@ -2,10 +2,9 @@
 
 use std::any::Any;
 
-use ad_core::{Real, Tensor};
+use ad_core::{Ops, Real, Tensor};
 
-use super::DataError;
-use super::check;
+use super::{DataError, check};
 
 /// What is to be learnt, a row for each row of the inputs.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,7 +136,6 @@ pub(super) fn gather<T: Real, U: Real>(t: &Tensor<T>, rows: &[usize]) -> Tensor<
 /// The rows `from..to` of an array.
 #[track_caller]
 pub(super) fn slice<T: Real>(t: &Tensor<T>, from: usize, to: usize) -> Tensor<T> {
-    use ad_core::Ops;
     let mut ranges: Vec<(usize, usize)> = t.shape().iter().map(|&n| (0, n)).collect();
     ranges[0] = (from, to);
     t.slice(&ranges)
