@@ -39,7 +39,7 @@ const BUFFERS: usize = 1 << 17;
 /// Starts of files, after which the sizes come.
 fn start() -> impl Strategy<Value = Vec<u8>> {
     let npy = |version: &[u8]| [b"\x93NUMPY", version].concat();
-    let sized = |shape: &str| {
+    let sized = move |shape: &str| {
         let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}");
         [&npy(&[1, 0])[..], &(header.len() as u16).to_le_bytes(), header.as_bytes()].concat()
     };
@@ -47,7 +47,15 @@ fn start() -> impl Strategy<Value = Vec<u8>> {
         Just(vec![]),
         (2u8..5).prop_map(|axes| vec![0, 0, 8, axes]),
         (1u8..4).prop_map(move |version| npy(&[version, 0])),
+        // Sizes that a reader could believe, and any.
+        (0..1u32 << 14, 0..1u32 << 14).prop_map(move |(n, m)| sized(&format!("({n}, {m})"))),
         (any::<u32>(), any::<u32>()).prop_map(move |(n, m)| sized(&format!("({n}, {m})"))),
+        (0..1u32 << 15, 0..1u32 << 15).prop_map(|(n, m)| [
+            vec![0, 0, 8, 2],
+            n.to_be_bytes().into(),
+            m.to_be_bytes().into()
+        ]
+        .concat()),
         Just(b"PK\x03\x04".to_vec()),
         Just(b"PK\x05\x06".to_vec()),
         Just(vec![0x1f, 0x8b, 8, 0]),
