@@ -1,7 +1,6 @@
 //! A steady training step takes no large buffer from the system: they are all reused.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use ad_core::Tensor;
 use gen_sched::{ApproximateGen, ExactGen, Parting, Policy, Rule, Stepper};
@@ -9,34 +8,7 @@ use nn::data::Targets;
 use nn::random::Key;
 use nn::{Activation, Adam, Architecture, Direction, Loss, Mlp, Optimizer, Sgd};
 
-/// Bytes from which an allocation counts as large.
-const LARGE: usize = 1 << 16;
-
-/// The system's allocator, which counts large requests.
-struct Counting;
-
-static LARGE_REQUESTS: AtomicUsize = AtomicUsize::new(0);
-static LARGEST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call is passed on to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if layout.size() >= LARGE {
-            LARGE_REQUESTS.fetch_add(1, Ordering::Relaxed);
-            LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
-        }
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(place, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use crate::{LARGE_REQUESTS, LARGEST, alone};
 
 /// Steps in a row without a large allocation that show that buffers are reused.
 const STEADY: u32 = 12;
@@ -45,7 +17,7 @@ const MOST_STEPS: u32 = 120;
 
 #[test]
 fn a_steady_step_makes_no_large_allocation() {
-    let _alone = crate::alone();
+    let _alone = alone();
     let policy = Policy::default;
     for parting in [Parting::Whole, Parting::Shards(2)] {
         for (name, direction, rule) in [

@@ -1,37 +1,14 @@
 //! Reading a data file of any content takes no more memory than a few times the file: no size that a header promises is made
-//! room for before it is there. One test, since the count is of the whole process.
+//! room for before it is there.
 
-#![allow(unsafe_code, reason = "an allocator that counts can only be written so")]
-
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use nn::data::{TargetKind, Text, read_csv, read_idx, read_npy, read_npz};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-/// The system's allocator, which knows the largest request.
-struct Counting;
-
-static LARGEST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call is passed on to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(place, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use crate::{LARGEST, alone};
 
 /// Bytes that a reader of a file of some hundred bytes may ask for at once: buffers of files and decoders.
 const BUFFERS: usize = 1 << 17;
@@ -65,6 +42,7 @@ fn start() -> impl Strategy<Value = Vec<u8>> {
 
 #[test]
 fn no_reader_makes_room_by_a_header_s_word() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     let check = |bytes: Vec<u8>| {
