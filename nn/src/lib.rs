@@ -32,6 +32,7 @@
 //! assert_eq!(gradient.get("layers.0.weight").shape(), [8, 2]);
 //! ```
 
+mod context;
 pub mod data;
 mod direction;
 pub mod file;
@@ -43,6 +44,7 @@ mod module;
 pub mod random;
 pub mod weights;
 
+pub use context::{Context, Mode, Observations};
 pub use direction::{
     Adagrad, Adam, AdamW, Clipped, Direction, GroupSettings, Grouped, Lion, Momentum, Optimizer, RmsProp, Sgd, State,
     StateError, UnknownOptimizer, moved,

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use ad_core::{Array, Params, Real, Tensor, Var};
 
+use crate::context::{Context, Mode};
 use crate::init::Init;
 use crate::random::Key;
 
@@ -25,9 +26,18 @@ pub trait Architecture: Debug + Send + Sync {
 
     /// All parameters, in order.
     fn parameters(&self) -> Vec<ParameterSpec> {
-        let mut found = Vec::new();
-        self.declare(&mut Declarations { found: &mut found, prefix: String::new() });
-        found
+        declared(self).parameters
+    }
+
+    /// All buffers as they start: arrays that are not differentiated, such as running statistics, in order.
+    fn buffers(&self) -> Params<Tensor<f64>> {
+        Params::new(declared(self).buffers)
+    }
+
+    /// Whether a row of the output may depend on other rows of the mini-batch, as under batch normalisation: then the loss of the
+    /// mini-batch is not a mean of its parts' losses.
+    fn mixes_rows(&self) -> bool {
+        declared(self).mixes_rows
     }
 
     /// Fresh parameters: the same for the same key, whatever else is drawn from it.
@@ -39,6 +49,12 @@ pub trait Architecture: Debug + Send + Sync {
     {
         init_parameters(self, key)
     }
+}
+
+fn declared(module: &(impl Architecture + ?Sized)) -> Declared {
+    let mut found = Declared::default();
+    module.declare(&mut Declarations { found: &mut found, prefix: String::new() });
+    found
 }
 
 /// [`Architecture::init`] for a module behind a pointer.
@@ -91,42 +107,67 @@ pub trait Net<T: Real>: Module<Tensor<T>> + Module<Var<Tensor<T>>> {}
 
 impl<T: Real, M: Module<Tensor<T>> + Module<Var<Tensor<T>>>> Net<T> for M {}
 
-/// Collects the parameters of a module and its children.
+/// Collects the parameters and buffers of a module and its children.
 #[derive(Debug)]
 pub struct Declarations<'a> {
-    found: &'a mut Vec<ParameterSpec>,
+    found: &'a mut Declared,
     prefix: String,
+}
+
+/// What has been declared.
+#[derive(Debug, Default)]
+struct Declared {
+    parameters: Vec<ParameterSpec>,
+    buffers: Vec<(String, Tensor<f64>)>,
+    mixes_rows: bool,
 }
 
 impl Declarations<'_> {
     /// Adds a parameter of the module itself.
     pub fn parameter(&mut self, name: &str, shape: &[usize], init: Init) {
-        self.found.push(ParameterSpec { name: format!("{}{name}", self.prefix), shape: shape.to_vec(), init });
+        let name = format!("{}{name}", self.prefix);
+        self.found.parameters.push(ParameterSpec { name, shape: shape.to_vec(), init });
     }
 
-    /// Adds the parameters of a child, named `name.…`.
+    /// Adds a buffer of the module itself, every element of which starts at `value`.
+    pub fn buffer(&mut self, name: &str, shape: &[usize], value: f64) {
+        self.found.buffers.push((format!("{}{name}", self.prefix), Tensor::full(shape, value)));
+    }
+
+    /// Says that a row of the module's output may depend on other rows of the mini-batch; see [`Architecture::mixes_rows`].
+    pub fn mixes_rows(&mut self) {
+        self.found.mixes_rows = true;
+    }
+
+    /// Adds the parameters and buffers of a child, named `name.…`.
     pub fn child(&mut self, name: impl std::fmt::Display, module: &(impl Architecture + ?Sized)) {
         let prefix = format!("{}{name}.", self.prefix);
         module.declare(&mut Declarations { found: self.found, prefix });
     }
 }
 
-/// The parameters that a module sees: those under its own prefix.
+/// What a module sees: the parameters and buffers under its own prefix, and the mode.
 #[derive(Debug)]
 pub struct Scope<'a, A> {
     params: &'a Params<A>,
+    context: Context<'a>,
     prefix: String,
 }
 
 impl<'a, A> Scope<'a, A> {
-    /// All parameters.
+    /// All parameters, in evaluation mode and without buffers.
     pub fn new(params: &'a Params<A>) -> Self {
-        Scope { params, prefix: String::new() }
+        Scope { params, context: Context::default(), prefix: String::new() }
     }
 
-    /// The parameters named `name.…`.
+    /// The same parameters in this context.
+    pub fn within(self, context: Context<'a>) -> Self {
+        Scope { context, ..self }
+    }
+
+    /// The parameters and buffers named `name.…`.
     pub fn child(&self, name: impl std::fmt::Display) -> Scope<'a, A> {
-        Scope { params: self.params, prefix: format!("{}{name}.", self.prefix) }
+        Scope { params: self.params, context: self.context, prefix: format!("{}{name}.", self.prefix) }
     }
 
     /// The parameter of this name.
@@ -135,6 +176,43 @@ impl<'a, A> Scope<'a, A> {
     /// If there is none.
     #[track_caller]
     pub fn get(&self, name: &str) -> &'a A {
-        self.params.get(&format!("{}{name}", self.prefix))
+        self.params.get(&self.full(name))
+    }
+
+    /// The buffer of this name.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[track_caller]
+    pub fn buffer(&self, name: &str) -> &'a Tensor<f64> {
+        let name = self.full(name);
+        match self.context.buffers {
+            Some(buffers) => {
+                buffers.find(&name).unwrap_or_else(|| panic!("no buffer {name:?} in {:?}", buffers.names()))
+            }
+            None => panic!("no buffer {name:?}: the scope is within no context that has buffers"),
+        }
+    }
+
+    /// What the network is evaluated for; in training with the key of this module, named by its prefix, in this step.
+    pub fn mode(&self) -> Mode {
+        match self.context.mode {
+            Mode::Training { key, first_row } => Mode::Training { key: key.named(&self.prefix), first_row },
+            Mode::Evaluation => Mode::Evaluation,
+        }
+    }
+
+    /// Notes that, once the step is taken, these buffers move to what `see` finds, by the share `momentum` of the way. Nothing
+    /// happens where nobody observes, and `see` is not called where its answer is known from an earlier pass over the same part of
+    /// the mini-batch.
+    pub fn observe<const N: usize>(&self, names: [&str; N], momentum: f64, see: impl FnOnce() -> [Tensor<f64>; N]) {
+        let (Mode::Training { first_row, .. }, Some(seen)) = (self.context.mode, self.context.observations) else {
+            return;
+        };
+        seen.note(first_row, names.map(|name| self.full(name)), momentum, see);
+    }
+
+    fn full(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
     }
 }
