@@ -42,8 +42,9 @@ impl<T: Real> Session<T> {
         let net = Mlp::new(&sizes, model.act);
         let theta: Params<Tensor<T>> = net.init(key.named("init"));
         let direction = model.direction.direction(model.decay());
-        let stepper =
-            Stepper::new(Box::new(net), theta, model.loss.clone(), direction, boxed(rule)).measuring_decrease();
+        let stepper = Stepper::new(Box::new(net), theta, model.loss.clone(), direction, boxed(rule))
+            .seeded(key.named("steps"))
+            .measuring_decrease();
         let (name, rows) = (train.name().to_owned(), [train.rows(), test.rows()]);
         let trainer = Trainer::new(stepper, train, &test, data.batch, epochs as u64, key.named("batches"))?;
         Ok(Session { trainer, data: name, sizes, rows })

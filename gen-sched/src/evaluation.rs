@@ -2,7 +2,7 @@
 
 use ad_core::{Ops, Params, Real, Tensor};
 use nn::data::Batch;
-use nn::{Loss, Net, Scope};
+use nn::{Context, Loss, Net, Scope};
 
 /// Loss and, for classes, accuracy of a network on a set of rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,17 +13,50 @@ pub struct Evaluation {
     pub accuracy: Option<f64>,
 }
 
-/// Evaluates a network on all rows of a batch at once.
+/// Rows that are evaluated at once.
+const ROWS: usize = 256;
+
+/// Evaluates a network with these buffers on all rows of a batch, 256 at a time: the memory it takes does not grow with their number.
+///
+/// The loss is the mean of the parts' losses, weighted by [`Loss::weight_of`] and summed in their order, hence the same on any number of
+/// threads.
 ///
 /// # Panics
-/// If a shape does not fit the network or the loss.
+/// If a shape does not fit the network or the loss, or a buffer of the network is missing.
 #[track_caller]
-pub fn evaluate<T: Real>(net: &dyn Net<T>, loss: &Loss, theta: &Params<Tensor<T>>, on: &Batch<T>) -> Evaluation {
-    let output = net.forward(&Scope::new(theta), &on.inputs);
-    let accuracy = on.targets.labels().map(|(labels, _)| {
-        let found = output.argmax(-1);
-        let right = found.data().iter().zip(labels).filter(|(f, l)| f.to_f64() == f64::from(**l)).count();
-        right as f64 / labels.len() as f64
-    });
-    Evaluation { loss: loss.apply(&output, &on.targets).item().to_f64(), accuracy }
+pub fn evaluate<T: Real>(
+    net: &dyn Net<T>,
+    loss: &Loss,
+    theta: &Params<Tensor<T>>,
+    buffers: &Params<Tensor<f64>>,
+    on: &Batch<T>,
+) -> Evaluation {
+    let rows = on.targets.rows();
+    let all = loss.weight_of(&on.targets);
+    let part = |from: usize| {
+        let part = on.rows(from, rows.min(from + ROWS));
+        (loss.weight_of(&part.targets), part)
+    };
+    // A part whose rows all weigh nothing has no mean of its own.
+    let alone = rows <= ROWS || (0..rows).step_by(ROWS).any(|from| part(from).0 <= 0.0);
+    let (mut sum, mut right) = (0.0, 0);
+    let mut add = |weight: f64, part: &Batch<T>| {
+        let p = Scope::new(theta).within(Context::evaluation(buffers));
+        let output = net.forward(&p, &part.inputs);
+        sum += weight * loss.apply(&output, &part.targets).item().to_f64();
+        right += part.targets.labels().map_or(0, |(labels, _)| rightly(&output, labels));
+    };
+    if alone {
+        add(1.0, on);
+    } else {
+        (0..rows).step_by(ROWS).map(part).for_each(|(weight, part)| add(weight / all, &part));
+    }
+    let accuracy = on.targets.labels().map(|(labels, _)| right as f64 / labels.len() as f64);
+    Evaluation { loss: sum, accuracy }
+}
+
+/// How many labels are the place of the largest output.
+fn rightly<T: Real>(output: &Tensor<T>, labels: &[u32]) -> usize {
+    let found = output.argmax(-1);
+    found.data().iter().zip(labels).filter(|(f, l)| f.to_f64() == f64::from(**l)).count()
 }

@@ -2,7 +2,7 @@
 
 use ad_core::{Ops, Params, Real, Tensor, Var};
 use nn::data::Batch;
-use nn::{Loss, Net, Scope};
+use nn::{Context, Loss, Net, Scope};
 
 /// A scalar function f(θ) of named parameters, in precision `T`.
 ///
@@ -58,7 +58,10 @@ impl<T: Real, F: Fn(&Params<Var<Tensor<T>>>) -> Var<Tensor<T>>> Objective<T> for
 }
 
 /// The loss of a network on one batch, its output marked.
-#[derive(Debug)]
+///
+/// What a pass sees of the batch in training is noted where the objective is [recorded](Objective::record), at θ; a probe, which asks
+/// for the value alone, notes nothing.
+#[derive(Clone, Copy, Debug)]
 pub struct Supervised<'a, T: Real> {
     /// The network.
     pub net: &'a dyn Net<T>,
@@ -66,16 +69,32 @@ pub struct Supervised<'a, T: Real> {
     pub loss: &'a Loss,
     /// Inputs and targets.
     pub batch: &'a Batch<T>,
+    /// What the forward pass depends on beside parameters and inputs: the same for every evaluation.
+    pub context: Context<'a>,
+}
+
+impl<'a, T: Real> Supervised<'a, T> {
+    /// The loss on this batch, in evaluation mode and without buffers.
+    pub fn new(net: &'a dyn Net<T>, loss: &'a Loss, batch: &'a Batch<T>) -> Self {
+        Supervised { net, loss, batch, context: Context::default() }
+    }
+
+    /// The same loss in this context.
+    pub fn within(self, context: Context<'a>) -> Self {
+        Supervised { context, ..self }
+    }
 }
 
 impl<T: Real> Objective<T> for Supervised<'_, T> {
     fn record(&self, theta: &Params<Var<Tensor<T>>>) -> Var<Tensor<T>> {
-        let output = self.net.forward(&Scope::new(theta), &Var::fixed(self.batch.inputs.clone()));
+        let p = Scope::new(theta).within(self.context);
+        let output = self.net.forward(&p, &Var::fixed(self.batch.inputs.clone()));
         self.loss.apply(&output.output(), &self.batch.targets)
     }
 
     fn value(&self, theta: &Params<Tensor<T>>) -> f64 {
-        let output = self.net.forward(&Scope::new(theta), &self.batch.inputs);
+        let p = Scope::new(theta).within(self.context.unobserved());
+        let output = self.net.forward(&p, &self.batch.inputs);
         self.loss.apply(&output, &self.batch.targets).item().to_f64()
     }
 }

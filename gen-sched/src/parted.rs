@@ -1,12 +1,16 @@
 //! A mini-batch cut into parts: shards on several threads, or micro-batches one after another.
 
 use ad_core::{Params, Real, Tensor, Var, parallel};
-use nn::data::Batch;
-use nn::{Loss, Net};
+use nn::data::{Batch, Targets};
+use nn::{Context, Loss, Net};
 
 use crate::objective::{Objective, Part, Parts, Supervised};
 
 /// How a mini-batch is cut into parts.
+///
+/// A network that [mixes rows](nn::Architecture::mixes_rows), as batch normalisation does, is not cut into shards, whatever is asked for:
+/// its loss is not the mean of its shards' losses. In micro-batches each row is normalised with those of its own micro-batch, as in
+/// PyTorch under gradient accumulation; this is then another loss than that of the whole mini-batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Parting {
     /// Into shards where the network is so small that its products are not worth sharing out over threads one by one, else
@@ -26,24 +30,27 @@ pub enum Parting {
 const LARGE_PRODUCT: usize = 1 << 21;
 /// Multiply-adds of all products of a forward pass from which shards are worth two barriers.
 const WORTHWHILE: usize = 1 << 20;
-/// Rows that a shard should have at least, for its products to be efficient.
+/// Rows of a product that a shard should have at least, for it to be efficient.
 const FEWEST_ROWS: usize = 32;
 /// Shards that a batch is cut into at most.
 const MOST_SHARDS: usize = 4;
 
 impl Parting {
-    /// How a batch of so many rows is cut: the number of parts, by the sizes alone, never by the machine.
-    fn shards<T: Real>(self, rows: usize, theta: &Params<Tensor<T>>) -> usize {
+    /// How a batch is cut: the number of parts, by the sizes alone, never by the machine.
+    fn shards<T: Real>(self, targets: &Targets<T>, theta: &Params<Tensor<T>>) -> usize {
+        let rows = targets.rows();
         match self {
             Parting::Whole | Parting::MicroBatches(_) => 1,
             Parting::Shards(n) => n.clamp(1, rows.max(1)),
             Parting::Automatic => {
-                let products = theta.arrays().iter().filter(|w| w.rank() > 1).map(|w| w.len() * rows);
+                // A product has a row for each label: every place of a sequence counts.
+                let places = targets.labels().map_or(rows, |(labels, _)| labels.len());
+                let products = theta.arrays().iter().filter(|w| w.rank() > 1).map(|w| w.len() * places);
                 let (largest, all) = products.fold((0, 0), |(largest, all), n| (largest.max(n), all + n));
                 if largest >= LARGE_PRODUCT || all < WORTHWHILE {
                     1
                 } else {
-                    (rows / FEWEST_ROWS).clamp(1, MOST_SHARDS)
+                    (places / FEWEST_ROWS).min(rows).clamp(1, MOST_SHARDS)
                 }
             }
         }
@@ -57,12 +64,21 @@ impl Parting {
 #[derive(Debug)]
 pub struct Parted<'a, T: Real> {
     whole: Supervised<'a, T>,
-    parts: Vec<(f64, Batch<T>)>,
+    parts: Vec<Cut<T>>,
     in_turn: bool,
 }
 
+/// A part of the batch.
+#[derive(Debug)]
+struct Cut<T: Real> {
+    weight: f64,
+    /// Number of its first row in the whole batch.
+    first_row: usize,
+    batch: Batch<T>,
+}
+
 impl<'a, T: Real> Parted<'a, T> {
-    /// The loss on `batch`, cut into parts.
+    /// The loss on `batch`, cut into parts, in evaluation mode and without buffers.
     ///
     /// # Panics
     /// If micro-batches are to have no rows.
@@ -80,19 +96,26 @@ impl<'a, T: Real> Parted<'a, T> {
                 assert!(size > 0, "micro-batches need at least one row");
                 size
             }
-            _ => rows.div_ceil(parting.shards(rows, theta)).max(1),
+            _ if net.mixes_rows() => rows,
+            _ => rows.div_ceil(parting.shards(&batch.targets, theta)).max(1),
         };
         let all = loss.weight_of(&batch.targets);
-        let cut = |from: usize| {
-            let part = batch.rows(from, rows.min(from + size));
-            (loss.weight_of(&part.targets) / all, part)
+        let cut = |first_row: usize| {
+            let part = batch.rows(first_row, rows.min(first_row + size));
+            Cut { weight: loss.weight_of(&part.targets) / all, first_row, batch: part }
         };
         let mut parts: Vec<_> = if size < rows { (0..rows).step_by(size).map(cut).collect() } else { Vec::new() };
         // A part whose rows all weigh nothing has no mean of its own, but may add to that of the whole by its smoothing.
-        if !parts.iter().all(|(weight, _)| *weight > 0.0) {
+        if !parts.iter().all(|part| part.weight > 0.0) {
             parts.clear();
         }
-        Parted { whole: Supervised { net, loss, batch }, parts, in_turn: matches!(parting, Parting::MicroBatches(_)) }
+        let in_turn = matches!(parting, Parting::MicroBatches(_));
+        Parted { whole: Supervised::new(net, loss, batch), parts, in_turn }
+    }
+
+    /// The same loss in this context, that of the whole mini-batch: its rows are numbered through all parts.
+    pub fn within(self, context: Context<'a>) -> Self {
+        Parted { whole: self.whole.within(context), ..self }
     }
 }
 
@@ -114,8 +137,11 @@ impl<T: Real> Objective<T> for Parted<'_, T> {
         if self.parts.is_empty() {
             return Parts::Whole;
         }
-        let Supervised { net, loss, .. } = self.whole;
-        let supervised = self.parts.iter().map(|(weight, batch)| (*weight, Supervised { net, loss, batch }));
+        let whole = self.whole;
+        let supervised = self.parts.iter().map(|cut| {
+            let context = whole.context.from_row(cut.first_row);
+            (cut.weight, Supervised { batch: &cut.batch, context, ..whole })
+        });
         let parts = supervised.map(|(weight, objective)| Part { weight, objective }).collect();
         if self.in_turn { Parts::MicroBatches(parts) } else { Parts::Shards(parts) }
     }

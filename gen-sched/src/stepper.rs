@@ -2,9 +2,11 @@
 
 use ad_core::{Multiple, Params, Real, Tensor};
 use nn::data::{Batch, Targets};
-use nn::{Direction, Loss, Net, moved};
+use nn::random::Key;
+use nn::{Context, Direction, Loss, Net, Observations, moved};
 
 use crate::cost::Cost;
+use crate::evaluation::{Evaluation, evaluate};
 use crate::line::{Line, LineCurvature};
 use crate::objective::Objective;
 use crate::parted::{Parted, Parting};
@@ -48,6 +50,8 @@ use crate::rule::{Parabola, Reason, Rule, Step, Taken};
 pub struct Stepper<T: Real> {
     net: Box<dyn Net<T>>,
     theta: Params<Tensor<T>>,
+    buffers: Params<Tensor<f64>>,
+    key: Key,
     loss: Loss,
     direction: Box<dyn Direction<T>>,
     rule: Box<dyn Rule<T>>,
@@ -84,7 +88,7 @@ pub struct StepReport {
 }
 
 impl<T: Real> Stepper<T> {
-    /// A stepper that starts at these parameters.
+    /// A stepper that starts at these parameters, with the network's buffers as they start and the key of seed 0.
     pub fn new(
         net: Box<dyn Net<T>>,
         theta: Params<Tensor<T>>,
@@ -93,8 +97,26 @@ impl<T: Real> Stepper<T> {
         rule: Box<dyn Rule<T>>,
     ) -> Self {
         let last_lrs = vec![0.0; direction.scales().len()];
-        let (previous, steps, measures_decrease, parting) = (None, 0, false, Parting::Automatic);
-        Stepper { net, theta, loss, direction, rule, previous, last_lrs, steps, measures_decrease, parting }
+        Stepper {
+            buffers: net.buffers(),
+            key: Key::new(0),
+            net,
+            theta,
+            loss,
+            direction,
+            rule,
+            previous: None,
+            last_lrs,
+            steps: 0,
+            measures_decrease: false,
+            parting: Parting::Automatic,
+        }
+    }
+
+    /// The same stepper, whose steps draw what they draw, such as which units are dropped, from the branches of this key that are
+    /// numbered as they are.
+    pub fn seeded(self, key: Key) -> Self {
+        Stepper { key, ..self }
     }
 
     /// The same stepper, which also measures the decrease of each step, for one more forward pass, and takes no step to an
@@ -113,6 +135,41 @@ impl<T: Real> Stepper<T> {
         &self.theta
     }
 
+    /// The same names with other parameters, from which the next step is taken.
+    ///
+    /// # Panics
+    /// If names or shapes differ.
+    #[track_caller]
+    pub fn set_theta(&mut self, theta: Params<Tensor<T>>) {
+        assert_same_shapes("parameter", &self.theta, &theta);
+        self.theta = theta;
+    }
+
+    /// The network's buffers now, such as running statistics: those of all steps taken so far.
+    pub fn buffers(&self) -> &Params<Tensor<f64>> {
+        &self.buffers
+    }
+
+    /// The same names with other buffers.
+    ///
+    /// # Panics
+    /// If names or shapes differ.
+    #[track_caller]
+    pub fn set_buffers(&mut self, buffers: Params<Tensor<f64>>) {
+        assert_same_shapes("buffer", &self.buffers, &buffers);
+        self.buffers = buffers;
+    }
+
+    /// Number of steps so far, taken or refused: the index of the next.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Gives the next step this index, hence its key.
+    pub fn set_steps(&mut self, steps: u64) {
+        self.steps = steps;
+    }
+
     /// The network.
     pub fn net(&self) -> &dyn Net<T> {
         &*self.net
@@ -129,9 +186,19 @@ impl<T: Real> Stepper<T> {
         &self.last_lrs
     }
 
+    /// The network as it is now, in evaluation mode, on all rows of a batch.
+    ///
+    /// # Panics
+    /// If a shape does not fit the network or the loss.
+    #[track_caller]
+    pub fn evaluate(&self, on: &Batch<T>) -> Evaluation {
+        evaluate(&*self.net, &self.loss, &self.theta, &self.buffers, on)
+    }
+
     /// One step on a batch of inputs `x`, rows first, and targets `y`.
     ///
-    /// The parameters change only if the loss, num, the rate, the new parameters and, where the stepper measures it, the
+    /// All evaluations of the step, probes included, are in training mode with the step's key, hence of one function. The parameters, and
+    /// with them the buffers, change only if the loss, num, the rate, the new parameters and, where the stepper measures it, the
     /// loss there are all finite; else the [rule forgets](Rule::forget) its rate.
     ///
     /// # Panics
@@ -139,7 +206,9 @@ impl<T: Real> Stepper<T> {
     #[track_caller]
     pub fn step(&mut self, x: &Tensor<T>, y: &Targets<T>) -> StepReport {
         let batch = Batch { inputs: x.clone(), targets: y.clone() };
-        let objective = Parted::new(&*self.net, &self.loss, &batch, self.parting, &self.theta);
+        let seen = Observations::default();
+        let context = Context::training(self.key.numbered(self.steps), &self.buffers).observed_by(&seen);
+        let objective = Parted::new(&*self.net, &self.loss, &batch, self.parting, &self.theta).within(context);
         let point = Point::new(&objective, &self.theta);
         let gradient = point.gradient();
         let omega = self.direction.propose(&self.theta, &gradient);
@@ -163,6 +232,7 @@ impl<T: Real> Stepper<T> {
         }
         if good {
             self.direction.commit(&self.theta, &gradient);
+            seen.commit(&mut self.buffers);
             let theta = std::mem::replace(&mut self.theta, after);
             self.previous = Some(Taken { alpha: report.alpha, theta, gradient, omega });
         } else {
@@ -182,7 +252,8 @@ impl<T: Real> Stepper<T> {
     /// If a shape does not fit the network or the loss.
     #[track_caller]
     pub fn with_line<R>(&self, batch: &Batch<T>, f: impl FnOnce(&mut Line<'_, T>) -> R) -> R {
-        let objective = Parted::new(&*self.net, &self.loss, batch, self.parting, &self.theta);
+        let context = Context::training(self.key.numbered(self.steps), &self.buffers);
+        let objective = Parted::new(&*self.net, &self.loss, batch, self.parting, &self.theta).within(context);
         let point = Point::new(&objective, &self.theta);
         let gradient = point.gradient();
         let omega = self.direction.propose(&self.theta, &gradient);
@@ -221,6 +292,15 @@ fn refused<T: Real>(line: &Line<'_, T>, index: u64) -> StepReport {
         predicted: None,
         actual: None,
         cost: line.cost(),
+    }
+}
+
+#[track_caller]
+fn assert_same_shapes<T: Real>(what: &str, ours: &Params<Tensor<T>>, theirs: &Params<Tensor<T>>) {
+    let fits = ours.names() == theirs.names();
+    assert!(fits, "{what}s {:?} were expected, but {:?} given", ours.names(), theirs.names());
+    for ((name, a), b) in ours.iter().zip(theirs.arrays()) {
+        assert!(a.shape() == b.shape(), "{what} {name} has shape {:?}, but {:?} was given", a.shape(), b.shape());
     }
 }
 

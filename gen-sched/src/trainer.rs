@@ -7,7 +7,7 @@ use nn::data::{Batch, Batches, Dataset, LastBatch};
 use nn::random::Key;
 
 use crate::cost::Cost;
-use crate::evaluation::{Evaluation, evaluate};
+use crate::evaluation::Evaluation;
 use crate::rule::Reason;
 use crate::stepper::{StepReport, Stepper};
 
@@ -144,16 +144,12 @@ impl<T: Real> Trainer<T> {
                 summary.add(&report);
                 observer.step(&report)?;
             }
-            let [train, test] = [0, 1].map(|i| self.evaluated(i));
+            let [train, test] = self.whole.each_ref().map(|part| self.stepper.evaluate(part));
             let report = EpochReport { epoch: epoch + 1, steps: summary.alphas.len() as u64, train, test };
             observer.epoch(&report)?;
             summary.last = Some(report);
         }
         Ok(summary)
-    }
-
-    fn evaluated(&self, part: usize) -> Evaluation {
-        evaluate(self.stepper.net(), self.stepper.loss(), self.stepper.theta(), &self.whole[part])
     }
 }
 

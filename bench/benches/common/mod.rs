@@ -72,6 +72,6 @@ impl Model {
 
     /// The loss on the whole batch.
     pub(crate) fn objective(&self) -> Supervised<'_, f32> {
-        Supervised { net: &*self.net, loss: &self.loss, batch: &self.batch }
+        Supervised::new(&*self.net, &self.loss, &self.batch)
     }
 }

@@ -211,7 +211,7 @@ mod tests {
         let measured = measure::<f64>(&spec, &case, optimizer, 1);
         let net = spec.net::<f64>();
         let cases = [case.clone(), case.set_b()];
-        let objectives = cases.each_ref().map(|c| Supervised { net: &*net, loss: &spec.loss, batch: &c.batch });
+        let objectives = cases.each_ref().map(|c| Supervised::new(&*net, &spec.loss, &c.batch));
         let [a, b] = [0, 1].map(|i| HessianOperator::new(|p| objectives[i].record(p), &cases[i].theta));
         for (check, h, other) in [(measured.check, &a, &b), (measured.check_b, &b, &a)] {
             let g = h.gradient();

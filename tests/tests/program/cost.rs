@@ -54,7 +54,7 @@ fn adam(own: f64, other: f64, v: f64) -> f64 {
 /// Loss, g·ω, ω·Hω and ω·Gω on `case` from products with the whole Hessian and Gauss–Newton matrix.
 fn by_products(spec: &Spec, case: &Case, other: &Case, omega: Omega) -> [f64; 4] {
     let net = spec.net::<f64>();
-    let [here, there] = [case, other].map(|c| Supervised { net: &*net, loss: &spec.loss, batch: &c.batch });
+    let [here, there] = [case, other].map(|c| Supervised::new(&*net, &spec.loss, &c.batch));
     let h = HessianOperator::new(|p| here.record(p), &case.theta);
     let g = h.gradient();
     let before = HessianOperator::new(|p| there.record(p), &other.theta).gradient();

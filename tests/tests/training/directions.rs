@@ -219,7 +219,7 @@ fn the_curvature_along_groups_is_that_of_the_product_with_the_hessian() {
     let directions: [(Box<dyn Direction<f64>>, bool); 2] = [(Box::new(grouped()), true), (Box::new(clipped()), false)];
     for (direction, is_multiple) in directions {
         assert_eq!(direction.multiple("layers.1.weight").is_some(), is_multiple);
-        let objective = Supervised { net: &net, loss: &Loss::Mse, batch: &batch };
+        let objective = Supervised::new(&net, &Loss::Mse, &batch);
         let point = Point::new(&objective, &theta);
         let omega = direction.propose(&theta, &point.gradient());
         let want: f64 = omega.zip(&point.hvp(&omega), |o, h| o.inner(h)).arrays().iter().sum();

@@ -21,7 +21,7 @@ fn found<T: Real>(f: &Fixture, set: &Case) -> Check {
     let net = f.spec.net::<T>();
     let batch = set.batch.cast::<T>();
     let theta = set.theta.map(Tensor::cast::<T>);
-    let objective = Supervised { net: &*net, loss: &f.spec.loss, batch: &batch };
+    let objective = Supervised::new(&*net, &f.spec.loss, &batch);
     let point = Point::new(&objective, &theta);
     let gradient = point.gradient();
     let mut line = point.line(&gradient, &gradient);
@@ -63,7 +63,7 @@ fn inner(a: &Params<Tensor<f64>>, b: &Params<Tensor<f64>>) -> f64 {
 /// The values along the probe direction, and the whole gradient and Hv where they are given, in double precision.
 fn directions(f: &Fixture) {
     let net = f.spec.net::<f64>();
-    let objective = Supervised { net: &*net, loss: &f.spec.loss, batch: &f.case.batch };
+    let objective = Supervised::new(&*net, &f.spec.loss, &f.case.batch);
     let h = HessianOperator::new(|p: &Params<Var<Tensor<f64>>>| objective.record(p), &f.case.theta);
     let v = f.case.probe_direction();
     let (gradient, hv, gv, c) = (h.gradient(), h.hvp(&v), h.ggn_vp(&v), h.curvature(&v));

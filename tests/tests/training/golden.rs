@@ -107,7 +107,7 @@ fn the_closed_form_agrees_with_the_engine_at_every_batch_size() {
             let layer =
                 SingleLayer::new(sizes, w.data(), b.data(), batch.inputs.data(), y.data(), sigma.clone()).unwrap();
 
-            let objective = Supervised { net: &net, loss: &Loss::NormSquared, batch: &batch };
+            let objective = Supervised::new(&net, &Loss::NormSquared, &batch);
             let point = Point::new(&objective, &theta);
             let gradient = point.gradient();
             let mut line = point.line(&gradient, &gradient);
@@ -149,7 +149,7 @@ fn second_and_third(net: &Mlp, theta: &Params<T>, omega: &Params<T>, batch: &Bat
 /// The network, parameters, batch and direction of a single layer, its gradient.
 fn on_its_line(activation: Activation, m: usize) -> (Mlp, Params<T>, Batch<f64>, Params<T>) {
     let (net, theta, batch) = single_layer(activation, m);
-    let objective = Supervised { net: &net, loss: &Loss::NormSquared, batch: &batch };
+    let objective = Supervised::new(&net, &Loss::NormSquared, &batch);
     let omega = Point::new(&objective, &theta).gradient();
     (net, theta, batch, omega)
 }
@@ -159,7 +159,7 @@ fn the_single_layer_s_third_derivative_is_zero() {
     for activation in [Activation::Relu, Activation::LeakyRelu { slope: 0.1 }] {
         for m in [1, 3, 16] {
             let (net, theta, batch, omega) = on_its_line(activation, m);
-            let objective = Supervised { net: &net, loss: &Loss::NormSquared, batch: &batch };
+            let objective = Supervised::new(&net, &Loss::NormSquared, &batch);
             let point = Point::new(&objective, &theta);
             let (second, third) = second_and_third(&net, &theta, &omega, &batch, 0.0);
             assert_relative_eq!(second, point.line(&omega, &omega).curvature().den, max_relative = 1e-12);
@@ -188,7 +188,7 @@ fn the_parabola_holds_to_the_first_kink_and_not_beyond() {
     for (activation, sigma) in kinds {
         for m in [1, 3, 16] {
             let (net, theta, batch, omega) = on_its_line(activation, m);
-            let objective = Supervised { net: &net, loss: &Loss::NormSquared, batch: &batch };
+            let objective = Supervised::new(&net, &Loss::NormSquared, &batch);
             let point = Point::new(&objective, &theta);
             let mut line = point.line(&omega, &omega);
             let Targets::Values(y) = &batch.targets else { unreachable!("the targets are values") };
