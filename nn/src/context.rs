@@ -24,6 +24,21 @@ pub enum Mode {
 
 /// What a forward pass depends on beside parameters and input, the same for all modules of a network: its mode, and arrays
 /// that are not differentiated.
+///
+/// ```
+/// use nn::random::Key;
+/// use nn::{Architecture, BatchNorm1d, Context, Module, Observations, Scope};
+/// use ad_core::Tensor;
+///
+/// let net = BatchNorm1d::new(1);
+/// let (theta, mut buffers, seen) = (net.init::<f64>(Key::new(0)), net.buffers(), Observations::default());
+/// let x = Tensor::from_vec(&[2, 1], vec![1.0, 3.0]);
+/// let step = Context::training(Key::new(1), &buffers).observed_by(&seen);
+/// net.forward(&Scope::new(&theta).within(step), &x);
+/// assert_eq!(buffers.get("running_mean").data(), [0.0]);
+/// seen.commit(&mut buffers); // the step is taken
+/// assert_eq!(buffers.get("running_mean").data(), [0.1 * 2.0]);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Context<'a> {
     /// What the network is evaluated for.

@@ -2,7 +2,9 @@
 
 mod activation;
 mod attention;
+mod batch_norm;
 mod conv;
+mod dropout;
 mod embedding;
 mod linear;
 mod mlp;
@@ -12,7 +14,9 @@ mod sequential;
 
 pub use activation::{Activation, UnknownActivation};
 pub use attention::SelfAttention;
+pub use batch_norm::{BatchNorm1d, BatchNorm2d};
 pub use conv::{Conv1d, Conv2d};
+pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub(crate) use embedding::look_up;
 pub use linear::Linear;

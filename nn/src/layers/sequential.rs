@@ -3,7 +3,8 @@
 use ad_core::Array;
 
 use crate::layers::{
-    Activation, Conv1d, Conv2d, Embedding, Flatten, GroupNorm, LayerNorm, Linear, Mlp, Pool2d, RmsNorm, SelfAttention,
+    Activation, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, Dropout, Embedding, Flatten, GroupNorm, LayerNorm, Linear,
+    Mlp, Pool2d, RmsNorm, SelfAttention,
 };
 use crate::module::{Architecture, Declarations, Module, Scope};
 
@@ -119,6 +120,12 @@ layers! {
     RmsNorm(RmsNorm);
     /// Group normalisation.
     GroupNorm(GroupNorm);
+    /// Batch normalisation of features or sequences.
+    BatchNorm1d(BatchNorm1d);
+    /// Batch normalisation of images.
+    BatchNorm2d(BatchNorm2d);
+    /// Units dropped at random.
+    Dropout(Dropout);
     /// A table looked up by number.
     Embedding(Embedding);
     /// Self-attention.
