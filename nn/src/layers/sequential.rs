@@ -4,7 +4,7 @@ use ad_core::Array;
 
 use crate::layers::{
     Activation, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, Dropout, Embedding, Flatten, GroupNorm, LayerNorm, Linear,
-    Mlp, Pool2d, RmsNorm, SelfAttention,
+    Lstm, Mlp, Pool2d, RmsNorm, SelfAttention,
 };
 use crate::module::{Architecture, Declarations, Module, Scope};
 
@@ -130,6 +130,8 @@ layers! {
     Embedding(Embedding);
     /// Self-attention.
     SelfAttention(SelfAttention);
+    /// Long short-term memory.
+    Lstm(Lstm);
     /// The input added to what a layer makes of it.
     Residual(Residual);
     /// An activation.
