@@ -2,6 +2,8 @@
 
 mod cnn;
 mod gpt;
+mod resnet;
 
 pub use cnn::Cnn;
 pub use gpt::Gpt;
+pub use resnet::{Norm, ResNet};
