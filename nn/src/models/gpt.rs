@@ -4,7 +4,7 @@ use ad_core::ops::Attention;
 use ad_core::{Array, Ops};
 
 use crate::init::Init;
-use crate::layers::{Activation, LayerNorm, Linear, SelfAttention, look_up};
+use crate::layers::{Activation, Dropout, LayerNorm, Linear, SelfAttention, look_up};
 use crate::module::{Architecture, Declarations, Module, Scope};
 
 /// A decoder with normalisation before each part, and learned positions: reads whole numbers (batch, positions), gives the logits of each
@@ -20,6 +20,7 @@ pub struct Gpt {
     blocks: Vec<Block>,
     norm: LayerNorm,
     head: Linear,
+    dropout: Dropout,
 }
 
 /// x + attention(norm x), then x + mlp(norm x).
@@ -30,6 +31,7 @@ struct Block {
     up: Linear,
     down: Linear,
     act: Activation,
+    dropout: Dropout,
 }
 
 impl Gpt {
@@ -45,6 +47,7 @@ impl Gpt {
             up: Linear::new(width, 4 * width),
             down: Linear::new(4 * width, width),
             act,
+            dropout: Dropout::new(0.0),
         };
         Gpt {
             vocabulary,
@@ -53,7 +56,20 @@ impl Gpt {
             blocks: vec![block; blocks],
             norm: LayerNorm::new(width),
             head: Linear::new(width, vocabulary),
+            dropout: Dropout::new(0.0),
         }
+    }
+
+    /// The same decoder which in training drops, with this probability, numbers of the embedded tokens and of what each part of a block adds
+    /// to its input.
+    ///
+    /// # Panics
+    /// If it is not within [0, 1].
+    #[track_caller]
+    pub fn dropout(mut self, p: f64) -> Self {
+        self.dropout = Dropout::new(p);
+        self.blocks.iter_mut().for_each(|block| block.dropout = self.dropout);
+        self
     }
 }
 
@@ -69,9 +85,11 @@ impl Architecture for Block {
 
 impl<A: Array> Module<A> for Block {
     fn forward(&self, p: &Scope<'_, A>, x: &A) -> A {
-        let x = self.attention.forward(&p.child("attn"), &self.norms[0].forward(&p.child("ln1"), x)) + x;
+        let attended = self.attention.forward(&p.child("attn"), &self.norms[0].forward(&p.child("ln1"), x));
+        let x = self.dropout.forward(&p.child("attn.dropout"), &attended) + x;
         let up = self.up.forward(&p.child("mlp.up"), &self.norms[1].forward(&p.child("ln2"), &x));
-        self.down.forward(&p.child("mlp.down"), &self.act.apply(&up)) + &x
+        let down = self.down.forward(&p.child("mlp.down"), &self.act.apply(&up));
+        self.dropout.forward(&p.child("mlp.dropout"), &down) + &x
     }
 }
 
@@ -95,7 +113,7 @@ impl<A: Array> Module<A> for Gpt {
             ref shape => panic!("gpt: shape {shape:?} is not (batch, at most {} positions)", self.context),
         };
         let places = p.get("wpe").slice(&[(0, positions), (0, self.width)]);
-        let x = look_up(p.get("wte"), x) + places;
+        let x = self.dropout.forward(&p.child("dropout"), &(look_up(p.get("wte"), x) + places));
         let block = |x: A, (i, block): (usize, &Block)| block.forward(&p.child(format_args!("blocks.{i}")), &x);
         let x = self.blocks.iter().enumerate().fold(x, block);
         self.head.forward(&p.child("head"), &self.norm.forward(&p.child("ln_f"), &x))
