@@ -46,4 +46,4 @@ pub use parted::{Parted, Parting};
 pub use point::{Point, PointWork};
 pub use rule::{ApproximateGen, Choice, Constant, DEFAULT_RATE, ExactGen, Parabola, Policy, Reason, Rule, Step, Taken};
 pub use stepper::{StepReport, Stepper};
-pub use trainer::{EpochReport, Observer, Summary, Trainer};
+pub use trainer::{Observer, Standing, Summary, Trainer};

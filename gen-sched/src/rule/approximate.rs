@@ -1,8 +1,9 @@
 //! Approximate GeN.
 
-use ad_core::Real;
+use ad_core::{Params, Real, Tensor};
+use nn::{State, StateError};
 
-use crate::rule::{Choice, Parabola, Policy, Rule, Situation, Step, stale};
+use crate::rule::{Choice, Parabola, Policy, Rule, Situation, Step, recalled, remembered, stale};
 
 /// Approximate GeN: the parabola through three points of the loss along the line, g(−α), g(0) and g(α), where α is the
 /// rate before.
@@ -64,6 +65,15 @@ impl<T: Real> Rule<T> for ApproximateGen {
 
     fn forget(&mut self) {
         self.last = None;
+    }
+
+    fn state(&self) -> State<T> {
+        remembered(self.last)
+    }
+
+    fn restore(&mut self, state: State<T>, _theta: &Params<Tensor<T>>) -> Result<(), StateError> {
+        self.last = recalled(state)?;
+        Ok(())
     }
 
     fn name(&self) -> &'static str {

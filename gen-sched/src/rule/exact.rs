@@ -1,8 +1,9 @@
 //! Exact GeN.
 
-use ad_core::Real;
+use ad_core::{Params, Real, Tensor};
+use nn::{State, StateError};
 
-use crate::rule::{Choice, Parabola, Policy, Rule, Situation, Step, stale};
+use crate::rule::{Choice, Parabola, Policy, Rule, Situation, Step, recalled, remembered, stale};
 
 /// Exact GeN: α* = num/den with num = df(θ)·ω and den = d²f(θ)(ω, ω), both exact.
 ///
@@ -53,6 +54,15 @@ impl<T: Real> Rule<T> for ExactGen {
 
     fn forget(&mut self) {
         self.last = None;
+    }
+
+    fn state(&self) -> State<T> {
+        remembered(self.last)
+    }
+
+    fn restore(&mut self, state: State<T>, _theta: &Params<Tensor<T>>) -> Result<(), StateError> {
+        self.last = recalled(state)?;
+        Ok(())
     }
 
     fn name(&self) -> &'static str {

@@ -11,6 +11,7 @@ pub use exact::ExactGen;
 use std::fmt;
 
 use ad_core::{Params, Real, Tensor};
+use nn::{State, StateError};
 
 use crate::line::Line;
 
@@ -62,6 +63,19 @@ pub trait Rule<T: Real>: fmt::Debug + Send {
     /// Called after [`choose`](Rule::choose) where the step was not taken, because something became infinite or NaN at the
     /// rate chosen or probed: a rule that builds on its last rate starts afresh, or it would overflow again and again.
     fn forget(&mut self) {}
+
+    /// What the rule remembers from step to step; nothing by default.
+    fn state(&self) -> State<T> {
+        State::default()
+    }
+
+    /// Goes on from a state of the same kind of rule; the parameters are `theta`.
+    ///
+    /// # Errors
+    /// If the state is another rule's; this rule is then as it was.
+    fn restore(&mut self, state: State<T>, _theta: &Params<Tensor<T>>) -> Result<(), StateError> {
+        state.end()
+    }
 
     /// A short name, such as `exact`.
     fn name(&self) -> &'static str;
@@ -287,6 +301,21 @@ impl Situation {
         Situation { value: step.line.value(), momentum: step.momentum }
     }
 }
+
+/// The state of a rule that remembers its last rate.
+fn remembered<T: Real>(last: Option<f64>) -> State<T> {
+    last.map_or_else(State::default, |alpha| State::default().with_number(LAST, alpha.to_bits()))
+}
+
+/// The last rate of such a state.
+fn recalled<T: Real>(mut state: State<T>) -> Result<Option<f64>, StateError> {
+    let last = state.numbers.contains_key(LAST).then(|| state.take_number(LAST)).transpose()?;
+    state.end()?;
+    Ok(last.map(f64::from_bits))
+}
+
+/// The entry of the last rate, by its bits.
+const LAST: &str = "last_rate";
 
 /// The last rate again.
 fn stale(alpha: f64) -> Choice {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ad_core::{Params, Real, Tensor};
 
-/// The state of a [`Direction`](super::Direction): arrays under the kind of thing they are and their parameter's name, such as
+/// The state of a [`Direction`](super::Direction), or of what contains one: arrays under the kind of thing they are and their parameter's name, such as
 /// `m.layers.0.weight`, and whole numbers, such as `steps`. Settings are not part of it.
 ///
 /// ```
@@ -77,6 +77,26 @@ impl<T: Real> State<T> {
         self.numbers.remove(name).ok_or_else(|| StateError::Missing { entry: name.to_string() })
     }
 
+    /// The same state with another as a part of it, under a name.
+    pub fn with_part(mut self, name: &str, part: State<T>) -> Self {
+        self.tensors.extend(part.tensors.into_iter().map(|(entry, tensor)| (format!("{name}/{entry}"), tensor)));
+        self.numbers.extend(part.numbers.into_iter().map(|(entry, number)| (format!("{name}/{entry}"), number)));
+        self
+    }
+
+    /// Takes a part out; an empty one where there is none of this name.
+    pub fn take_part(&mut self, name: &str) -> State<T> {
+        fn taken<V>(from: &mut BTreeMap<String, V>, name: &str) -> BTreeMap<String, V> {
+            let inner =
+                |entry: &str| entry.strip_prefix(name).and_then(|rest| rest.strip_prefix('/')).map(str::to_string);
+            let (part, rest): (Vec<_>, Vec<_>) =
+                std::mem::take(from).into_iter().partition(|(entry, _)| inner(entry).is_some());
+            *from = rest.into_iter().collect();
+            part.into_iter().filter_map(|(entry, value)| Some((inner(&entry)?, value))).collect()
+        }
+        State { tensors: taken(&mut self.tensors, name), numbers: taken(&mut self.numbers, name) }
+    }
+
     /// Ends the taking out.
     ///
     /// # Errors
@@ -94,24 +114,24 @@ fn entry(kind: &str, parameter: &str) -> String {
     format!("{kind}.{parameter}")
 }
 
-/// Why a state was refused: it is not one of this direction with these parameters.
+/// Why a state was refused: it is not one of the same kind with these parameters.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
     /// Something is not there.
-    #[error("state of the direction: {entry:?} is missing")]
+    #[error("state: {entry:?} is missing")]
     Missing {
         /// The array's or number's name.
         entry: String,
     },
     /// Something is there that should not be.
-    #[error("state of the direction: {entry:?} is unexpected")]
+    #[error("state: {entry:?} is unexpected")]
     Unexpected {
         /// The array's or number's name.
         entry: String,
     },
     /// An array has another shape than its parameter.
-    #[error("state of the direction: {entry:?} has shape {found:?}, expected {expected:?}")]
+    #[error("state: {entry:?} has shape {found:?}, expected {expected:?}")]
     Shape {
         /// The array's name.
         entry: String,
@@ -148,11 +168,11 @@ mod tests {
     fn misfits_are_named() {
         let message = |e: StateError| e.to_string();
         let missing = state().take_tree("v", &theta()).map(|_| ()).map_err(message);
-        assert_eq!(missing, Err("state of the direction: \"v.a\" is missing".to_string()));
+        assert_eq!(missing, Err("state: \"v.a\" is missing".to_string()));
         assert_eq!(state().take_number("t"), Err(StateError::Missing { entry: "t".to_string() }));
         let other = Params::new([("a", Tensor::full(&[3], 1.0))]);
         let misshapen = state().take_tree("m", &other).map(|_| ()).map_err(message);
-        assert_eq!(misshapen, Err("state of the direction: \"m.a\" has shape [2], expected [3]".to_string()));
-        assert_eq!(state().end().map_err(message), Err("state of the direction: \"m.a\" is unexpected".to_string()));
+        assert_eq!(misshapen, Err("state: \"m.a\" has shape [2], expected [3]".to_string()));
+        assert_eq!(state().end().map_err(message), Err("state: \"m.a\" is unexpected".to_string()));
     }
 }

@@ -3,17 +3,17 @@
 use std::convert::Infallible;
 
 use ad_core::Real;
-use gen_sched::{ApproximateGen, EpochReport, ExactGen, Observer, Rule, StepReport, Stepper, Trainer};
+use gen_sched::{ApproximateGen, ExactGen, Observer, Rule, Standing, StepReport, Stepper, Trainer};
 use nn::data::{Split, Standardizer, digits};
 use nn::{Activation, Architecture, Loss, Mlp, Optimizer, random::Key};
 
 #[derive(Default)]
 struct Everything {
     steps: Vec<StepReport>,
-    epochs: Vec<EpochReport>,
+    epochs: Vec<Standing>,
 }
 
-impl Observer for Everything {
+impl<T: Real> Observer<T> for Everything {
     type Error = Infallible;
 
     fn step(&mut self, report: &StepReport) -> Result<(), Infallible> {
@@ -21,7 +21,7 @@ impl Observer for Everything {
         Ok(())
     }
 
-    fn epoch(&mut self, report: &EpochReport) -> Result<(), Infallible> {
+    fn evaluation(&mut self, report: &Standing) -> Result<(), Infallible> {
         self.epochs.push(*report);
         Ok(())
     }
@@ -40,7 +40,7 @@ fn run<T: Real>(threads: usize, seed: u64, rule: fn() -> Box<dyn Rule<T>>) -> St
         let theta = net.init(key.named("init"));
         let direction = Optimizer::Sgd.direction(1e-3);
         let stepper = Stepper::new(Box::new(net), theta, Loss::cross_entropy(), direction, rule()).measuring_decrease();
-        let mut trainer = Trainer::<T>::new(stepper, train, &test, 256, 1, key.named("batches")).unwrap();
+        let mut trainer = Trainer::<T>::new(stepper, train, test, 256, 1, key.named("batches")).unwrap();
         let mut seen = Everything::default();
         let summary = trainer.run(&mut seen).unwrap();
         let theta: Vec<u64> = trainer

@@ -2,20 +2,21 @@
 
 use std::convert::Infallible;
 
-use gen_sched::{EpochReport, ExactGen, Observer, Policy, StepReport, Stepper, Trainer};
+use ad_core::Real;
+use gen_sched::{ExactGen, Observer, Policy, Standing, StepReport, Stepper, Trainer};
 use nn::data::{Split, Standardizer, digits};
 use nn::{Activation, Architecture, Loss, Mlp, Optimizer, random::Key};
 
 struct Silent;
 
-impl Observer for Silent {
+impl<T: Real> Observer<T> for Silent {
     type Error = Infallible;
 
     fn step(&mut self, _report: &StepReport) -> Result<(), Infallible> {
         Ok(())
     }
 
-    fn epoch(&mut self, _report: &EpochReport) -> Result<(), Infallible> {
+    fn evaluation(&mut self, _report: &Standing) -> Result<(), Infallible> {
         Ok(())
     }
 }
@@ -31,7 +32,7 @@ fn accuracy(optimizer: Optimizer, policy: Policy, epochs: u64, seed: u64) -> f64
     let direction = optimizer.direction(optimizer.usual_decay());
     let rule = Box::new(ExactGen::new(policy));
     let stepper = Stepper::new(Box::new(net), theta, Loss::cross_entropy(), direction, rule);
-    let mut trainer = Trainer::new(stepper, train, &test, 64, epochs, key.named("batches")).unwrap();
+    let mut trainer = Trainer::new(stepper, train, test, 64, epochs, key.named("batches")).unwrap();
     let Ok(summary) = trainer.run(&mut Silent);
     summary.last.and_then(|last| last.test.accuracy).expect("classes")
 }

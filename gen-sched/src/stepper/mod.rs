@@ -1,5 +1,7 @@
 //! One training step: gradient, direction, rate, update.
 
+mod state;
+
 use ad_core::{Multiple, Params, Real, Tensor};
 use nn::data::{Batch, Targets};
 use nn::random::Key;
@@ -163,11 +165,6 @@ impl<T: Real> Stepper<T> {
     /// Number of steps so far, taken or refused: the index of the next.
     pub fn steps(&self) -> u64 {
         self.steps
-    }
-
-    /// Gives the next step this index, hence its key.
-    pub fn set_steps(&mut self, steps: u64) {
-        self.steps = steps;
     }
 
     /// The network.
