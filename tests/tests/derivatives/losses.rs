@@ -113,7 +113,9 @@ fn every_layer_agrees_in_every_way() {
 
 #[test]
 fn every_layer_of_images_agrees_in_every_way() {
-    let (image, sequence) = (wave(&[2, 2, 4, 5], 0.9), wave(&[2, 2, 5], 0.9));
+    // Numbers that are further apart than the differences reach, so that no maximum changes its place.
+    let image = Tensor::from_fn(&[2, 2, 4, 5], |i| 0.1 * ((7 * i) % 83) as f64 - 4.0);
+    let sequence = wave(&[2, 2, 5], 0.9);
     let overlapping = Pooling { kernel: [3, 2], window: Window { stride: [1, 2], padding: [1, 0], dilation: [1, 1] } };
     for layer in [
         Layer::from(Conv2d::new(2, 4, 2)),
@@ -147,5 +149,6 @@ fn every_layer_of_sequences_agrees_in_every_way() {
     }
     let tokens = Tensor::from_vec(&[2, 2], vec![2.0, 0.0, 1.0, 2.0]);
     check_module_on_tokens(Layer::from(Embedding::new(3, 2)), tokens.clone());
-    check_module_on_tokens(Gpt::new(3, 2, 2, 1, 1, Activation::GeluTanh), tokens);
+    // Normalisation of only two numbers is too steep for differences.
+    check_module_on_tokens(Gpt::new(3, 2, 4, 2, 1, Activation::GeluTanh), tokens);
 }
