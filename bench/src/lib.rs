@@ -1,7 +1,9 @@
-//! What the program `parabola` is made of: its commands, the reference models it times, and its reports.
+//! What the program `parabola` is made of: its configuration and commands, the reference models it times, and its reports.
 
 pub mod command;
+pub mod config;
 pub mod measure;
 pub mod reference;
 pub mod report;
 pub mod session;
+pub mod suggest;

@@ -1,15 +1,19 @@
-//! From flags to a trainer: data, network, direction and rule, put together.
+//! From a configuration to a trainer: data, network, direction and rule, put together.
 
 use std::path::Path;
 
 use ad_core::{Params, Real, Tensor};
-use gen_sched::{ApproximateGen, Constant, ExactGen, Policy, Stepper, Trainer};
-use nn::data::{Dataset, Split, Standardizer, TargetKind, Targets, digits, read_csv};
+use gen_sched::{Parting, Stepper, Trainer};
+use nn::data::{
+    Augment, Batch, Dataset, Split, Standardizer, TargetKind, Targets, Text, digits, read_csv, read_idx, read_npy,
+    read_npz,
+};
 use nn::random::Key;
-use nn::{Architecture, Loss, Mlp};
+use nn::{Loss, init_parameters};
 
 use crate::command::CommandError;
-use crate::command::flags::{DataArgs, GenParameters, ModelArgs, Rule};
+use crate::config::data::{Csv, Idx, Npy, Npz, Scaling};
+use crate::config::{Config, Data, Ends, Source};
 
 /// Everything that a run is made of, ready to go.
 #[derive(Debug)]
@@ -18,10 +22,12 @@ pub struct Session<T: Real> {
     pub trainer: Trainer<T>,
     /// Name of the data, for folders and titles.
     pub data: String,
-    /// Layer sizes of the network, inputs first.
-    pub sizes: Vec<usize>,
+    /// The network in short, such as `64→128→10, tanh`.
+    pub network: String,
     /// Rows of the training and of the test part.
     pub rows: [usize; 2],
+    /// The characters of a text, to sample it.
+    pub text: Option<Text>,
 }
 
 impl<T: Real> Session<T> {
@@ -30,69 +36,165 @@ impl<T: Real> Session<T> {
         Path::new(&self.data).file_stem().map_or_else(|| self.data.clone(), |s| s.to_string_lossy().into_owned())
     }
 
-    /// Reads and splits the data, standardises both parts by the training part, and draws the network's parameters.
+    /// Reads, splits and prepares the data, and draws the network's parameters.
     ///
     /// # Errors
-    /// If the data cannot be read, do not fit the loss, or have fewer rows than a mini-batch.
-    pub fn open(data: &DataArgs, model: &ModelArgs, rule: Rule, epochs: usize) -> Result<Self, CommandError> {
-        let key = Key::new(data.seed);
-        let (train, test) = parts(data, &model.loss, key)?;
-        let sizes: Vec<usize> =
-            [train.features()].into_iter().chain(model.hidden.iter().copied()).chain([train.outputs()]).collect();
-        let net = Mlp::new(&sizes, model.act);
-        let theta: Params<Tensor<T>> = net.init(key.named("init"));
-        let direction = model.direction.direction(model.decay());
-        let stepper = Stepper::new(Box::new(net), theta, model.loss.clone(), direction, boxed(rule))
-            .seeded(key.named("steps"))
-            .measuring_decrease();
-        let (name, rows) = (train.name().to_owned(), [train.rows(), test.rows()]);
-        let trainer = Trainer::new(stepper, train, &test, data.batch, epochs as u64, key.named("batches"))?;
-        Ok(Session { trainer, data: name, sizes, rows })
+    /// If the data cannot be read, do not fit network or loss, or have fewer rows than a mini-batch.
+    pub fn open(config: &Config) -> Result<Self, CommandError> {
+        let key = Key::new(config.training.seed);
+        let Parts { mut train, mut test, text } = parts::<T>(config, key)?;
+        if config.model.reads_rows() && text.is_none() {
+            (train, test) = (train.reshaped(&[train.features()]), test.reshaped(&[test.features()]));
+        }
+        let augment = augmentation(config, train.item_shape())?;
+        let seen = match &augment {
+            Some(augment) => augment.centred(&train.batch::<T>(&[0])).inputs.shape()[1..].to_vec(),
+            None => train.item_shape().to_vec(),
+        };
+        let ends = Ends {
+            item: &seen,
+            outputs: train.outputs(),
+            is_text: text.is_some(),
+            vocabulary: text.as_ref().map_or(0, |text| text.vocabulary().len()),
+        };
+        let net = config.model.build::<T>(&ends).map_err(|message| CommandError::Usage(format!("model: {message}")))?;
+        let network = config.model.describe(&ends);
+        let theta: Params<Tensor<T>> = init_parameters(&*net, key.named("init"));
+        let stepper = Stepper::new(net, theta, config.loss.clone(), config.direction.start(), config.rule.start())
+            .seeded(key.named("steps"));
+        let stepper = if config.training.measure_decrease { stepper.measuring_decrease() } else { stepper };
+        let stepper = match config.training.micro_batch {
+            0 => stepper,
+            rows => stepper.parting(Parting::MicroBatches(rows)),
+        };
+        let (data, rows) = (train.name().to_owned(), [train.rows(), test.rows()]);
+        let epochs = config.training.epochs as u64;
+        let mut trainer = Trainer::new(stepper, train, test, config.training.batch, epochs, key.named("batches"))?
+            .evaluating(config.training.evaluate_every as u64, config.training.evaluate_rows);
+        if let Some(augment) = augment {
+            trainer = trainer.augmented(augment, key.named("augment"));
+        }
+        Ok(Session { trainer, data, network, rows, text })
     }
 }
 
-/// The training and test parts, standardised.
-fn parts(args: &DataArgs, loss: &Loss, key: Key) -> Result<(Dataset, Dataset), CommandError> {
-    let classifies = matches!(loss, Loss::CrossEntropy { .. });
-    let (whole, pixels) = match (&args.data, &args.target) {
-        (Some(path), Some(target)) => {
-            let kind = if classifies { TargetKind::Classes(None) } else { TargetKind::Values };
-            (read_csv(path, target, kind)?, false)
+/// The training and test parts, prepared.
+struct Parts<T: Real> {
+    train: Dataset<T>,
+    test: Dataset<T>,
+    text: Option<Text>,
+}
+
+/// Reads and splits the data, and scales both parts by the training part.
+fn parts<T: Real>(config: &Config, key: Key) -> Result<Parts<T>, CommandError> {
+    let (data, loss) = (&config.data, &config.loss);
+    let kind = match loss {
+        Loss::CrossEntropy { .. } => TargetKind::Classes(None),
+        _ => TargetKind::Values,
+    };
+    let prepare = Prepare { data, key: key.named("split") };
+    let has_classes = matches!(data.source, Source::Digits(_) | Source::Idx(_) | Source::Text(_));
+    if has_classes && !matches!(loss, Loss::CrossEntropy { .. }) {
+        let what = match data.source {
+            Source::Digits(_) => {
+                "the built-in digits have class labels, for which expected ce; --data takes other losses"
+            }
+            Source::Idx(_) => "images have class labels, for which expected ce",
+            _ => "the next character is a class, for which expected ce",
+        };
+        return Err(CommandError::Usage(format!("--loss: {what}")));
+    }
+    match &data.source {
+        Source::Digits(_) => prepare.split::<f64, T>(&digits()),
+        Source::Csv(Csv { file, target, .. }) => prepare.split::<f64, T>(&read_csv(file, target, kind)?),
+        Source::Npz(Npz { file, inputs, targets, .. }) => {
+            prepare.split::<T, T>(&read_npz(file, inputs, targets, kind)?)
         }
-        _ if classifies => (digits(), true),
-        _ => {
+        Source::Npy(Npy { inputs, targets, .. }) => prepare.split::<T, T>(&read_npy(inputs, targets, kind)?),
+        Source::Idx(Idx { images, labels, test_images: Some(test_images), test_labels: Some(test_labels), .. }) => {
+            let train = read_idx::<T>(images, labels, None)?;
+            let test = read_idx::<T>(test_images, test_labels, Some(train.outputs()))?;
+            prepare.scaled(train, test)
+        }
+        Source::Idx(Idx { images, labels, .. }) => prepare.split::<T, T>(&read_idx(images, labels, None)?),
+        Source::Text(settings) => {
+            let text = Text::read(&settings.file)?;
+            let (train, test) = text.split(settings.test_share)?;
+            let (train, test) = (train.windows(settings.context)?, test.windows(settings.context)?);
+            Ok(Parts { text: Some(text), ..prepare.scaled::<T, T>(train, test)? })
+        }
+    }
+}
+
+/// How data are split and scaled.
+struct Prepare<'a> {
+    data: &'a Data,
+    key: Key,
+}
+
+impl Prepare<'_> {
+    /// A share of the rows to test on, stratified by class where there are classes.
+    fn split<S: Real, T: Real>(&self, whole: &Dataset<S>) -> Result<Parts<T>, CommandError> {
+        let share = self.data.test_share();
+        let split = match whole.targets() {
+            Targets::Classes { .. } => Split::stratified(whole, share, self.key)?,
+            Targets::Sequences { .. } | Targets::Values(_) => Split::random(whole, share, self.key)?,
+        };
+        self.scaled(split.train, split.test)
+    }
+
+    /// Both parts scaled by the first, with samples of the configured shape.
+    fn scaled<S: Real, T: Real>(&self, train: Dataset<S>, test: Dataset<S>) -> Result<Parts<T>, CommandError> {
+        let (mut train, mut test) = (cast::<S, T>(&train)?, cast::<S, T>(&test)?);
+        let shape = train.item_shape().to_vec();
+        let rows = |d: &Dataset<T>| d.reshaped(&[d.features()]);
+        let fitted = match self.data.scaling() {
+            Scaling::None => None,
+            Scaling::Columns => Some(Standardizer::fit(rows(&train).inputs())),
+            Scaling::Overall => Some(Standardizer::fit_overall(rows(&train).inputs())),
+            Scaling::Range => Some(Standardizer::fit_range(rows(&train).inputs())),
+        };
+        if let Some(fitted) = fitted {
+            (train, test) = (rows(&train).standardized(&fitted)?, rows(&test).standardized(&fitted)?);
+        }
+        let item = self.data.preparation.item.as_ref().unwrap_or(&shape);
+        let (numbers, product) = (train.features(), item.iter().product::<usize>());
+        if numbers != product {
             let message =
-                "--loss: the built-in digits have class labels, for which expected ce; --data takes other losses";
-            return Err(CommandError::Usage(message.to_owned()));
+                format!("data.item: found {item:?}, expected a shape of {numbers} numbers, those of a sample");
+            return Err(CommandError::Usage(message));
         }
-    };
-    let split = match whole.targets() {
-        Targets::Classes { .. } => Split::stratified(&whole, args.test_share, key.named("split"))?,
-        Targets::Sequences { .. } | Targets::Values(_) => Split::random(&whole, args.test_share, key.named("split"))?,
-    };
-    let fitted = if pixels { Standardizer::fit_overall } else { Standardizer::fit }(split.train.inputs());
-    Ok((split.train.standardized(&fitted)?, split.test.standardized(&fitted)?))
-}
-
-/// The rule with its settings.
-fn boxed<T: Real>(rule: Rule) -> Box<dyn gen_sched::Rule<T>> {
-    match rule {
-        Rule::Exact(settings) => Box::new(ExactGen::new(policy(settings))),
-        Rule::Approx(settings) => Box::new(ApproximateGen::new(policy(settings))),
-        Rule::Constant { lr } => Box::new(Constant::new(lr)),
+        Ok(Parts { train: train.reshaped(item), test: test.reshaped(item), text: None })
     }
 }
 
-fn policy(settings: GenParameters) -> Policy {
-    let GenParameters { lr_min, lr_max, default_lr, gamma, every } = settings;
-    Policy {
-        lr_min,
-        lr_max: lr_max.unwrap_or(f64::INFINITY),
-        default_rate: default_lr,
-        every: every as u64,
-        gamma,
-        ..Policy::default()
+/// The same data in another precision.
+fn cast<S: Real, T: Real>(data: &Dataset<S>) -> Result<Dataset<T>, CommandError> {
+    let Batch { inputs, targets } = data.all::<T>();
+    Ok(Dataset::new(data.name(), inputs, targets)?)
+}
+
+/// The configured changes to images of this shape.
+fn augmentation(config: &Config, item: &[usize]) -> Result<Option<Augment>, CommandError> {
+    let Some(settings) = &config.data.preparation.augment else { return Ok(None) };
+    let [_, height, width] = *item else {
+        let message =
+            format!("data.augment: found samples of shape {item:?}, expected images [channels, height, width]");
+        return Err(CommandError::Usage(message));
+    };
+    let mut augment = Augment::new().shift(settings.shift);
+    if settings.flip {
+        augment = augment.flip();
     }
+    if let Some([h, w]) = settings.crop {
+        if h == 0 || w == 0 || h > height || w > width {
+            let message =
+                format!("data.augment.crop: found [{h}, {w}], expected at most the image's [{height}, {width}]");
+            return Err(CommandError::Usage(message));
+        }
+        augment = augment.crop(h, w);
+    }
+    Ok(Some(augment))
 }
 
 /// Runs `f` in a pool of this many threads (one a core if `None`).

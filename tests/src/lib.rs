@@ -1,8 +1,7 @@
-//! What the tests of this crate share: reference values, functions at every type, and the program itself.
+//! What the tests of this crate share: reference values and functions at every type.
 
 pub mod fixtures;
 pub mod nested;
-pub mod program;
 
 /// The examples of the README, which must compile and hold.
 #[cfg(doctest)]

@@ -4,10 +4,12 @@ use std::error::Error;
 
 use nn::data::DataError;
 
+use crate::config::ConfigError;
 use crate::reference::load::LoadError;
 use crate::reference::spec::SpecError;
 use crate::report::plot::PlotError;
 use crate::report::run_folder::RunFolderError;
+use crate::report::run_folder::checkpoint::CheckpointError;
 
 /// A command failed. Its message is one line.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +17,12 @@ pub enum CommandError {
     /// The flags make no sense.
     #[error("{0}")]
     Usage(String),
+    /// The configuration makes no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A checkpoint cannot be written or read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// The reference model makes no sense.
     #[error(transparent)]
     Spec(#[from] SpecError),

@@ -4,34 +4,63 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use nn::{Activation, Loss, Optimizer};
-use serde::{Serialize, Serializer};
 
 use super::CommandError;
 use super::values::{coefficient, non_negative, positive, positive_count, proper_share, thread_count};
-use crate::report::run_folder::Existing;
+use crate::config::data::Csv;
+use crate::config::{APPROXIMATE_GAMMA, Config, Dtype, GenParameters, Rule, Source};
+use crate::report::run_folder::{Existing, default_path};
 
-/// The floating-point type of a computation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Dtype {
-    /// Single precision
-    F32,
-    /// Double precision
-    F64,
+/// The configuration file, and what flags change in it.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigArgs {
+    /// Start from the settings of this file instead of the defaults; flags override it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The network.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// The data.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// The learning rate.
+    #[command(flatten)]
+    pub rule: RuleArgs,
+    /// The machine.
+    #[command(flatten)]
+    pub machine: MachineArgs,
 }
 
-impl Dtype {
-    /// The name by which `--dtype` chooses it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Dtype::F32 => "f32",
-            Dtype::F64 => "f64",
+impl ConfigArgs {
+    /// The configuration that file and flags come to.
+    ///
+    /// # Errors
+    /// If the file makes no sense, or a flag none with it.
+    pub fn settle(&self) -> Result<Config, CommandError> {
+        let mut config = self.config.as_deref().map_or(Ok(Config::default()), Config::open)?;
+        self.data.apply(&mut config);
+        self.model.apply(&mut config)?;
+        self.rule.apply(&mut config.rule)?;
+        if let Some(dtype) = self.machine.dtype {
+            config.training.dtype = dtype;
         }
+        Ok(config)
+    }
+
+    /// The default run folder: `runs/NAME-RULE-seedN`, named after the configuration file or else the data, with the optimizer if it is
+    /// not sgd.
+    pub fn default_place(&self, data: &str, config: &Config) -> PathBuf {
+        let name = self.config.as_deref().and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy());
+        let rule = match config.direction.optimizer {
+            Optimizer::Sgd => config.rule.name().to_owned(),
+            other => format!("{}-{other}", config.rule.name()),
+        };
+        default_path(name.as_deref().unwrap_or(data), &rule, config.training.seed)
     }
 }
 
 /// The data, and how it is split.
-#[derive(Clone, Debug, Args, Serialize)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
     /// Train on this CSV file, whose first line names the columns, instead of the built-in handwritten digits
@@ -40,70 +69,83 @@ pub struct DataArgs {
     /// The column of --data to predict; all others are inputs
     #[arg(long, value_name = "COLUMN", requires = "data")]
     pub target: Option<String>,
-    /// The share of the samples that is kept for testing and never trained on
-    #[arg(long, value_name = "SHARE", default_value = "0.2", value_parser = proper_share)]
-    pub test_share: f64,
-    /// Samples in a mini-batch
-    #[arg(long, value_name = "N", default_value = "64", value_parser = positive_count)]
-    pub batch: usize,
-    /// The seed of the split, the initial parameters and the mini-batches: the same seed gives the same run
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
-    pub seed: u64,
+    /// The share of the samples that is kept for testing and never trained on [default: 0.2]
+    #[arg(long, value_name = "SHARE", value_parser = proper_share)]
+    pub test_share: Option<f64>,
+    /// Samples in a mini-batch [default: 64]
+    #[arg(long, value_name = "N", value_parser = positive_count)]
+    pub batch: Option<usize>,
+    /// The seed of the split, the initial parameters and the mini-batches: the same seed gives the same run [default: 0]
+    #[arg(long, value_name = "SEED")]
+    pub seed: Option<u64>,
+}
+
+impl DataArgs {
+    fn apply(&self, config: &mut Config) {
+        if let (Some(file), Some(target)) = (self.data.clone(), self.target.clone()) {
+            let test_share = config.data.test_share();
+            config.data.source = Source::Csv(Csv { file, target, test_share });
+        }
+        if let Some(share) = self.test_share {
+            config.data.set_test_share(share);
+        }
+        config.training.batch = self.batch.unwrap_or(config.training.batch);
+        config.training.seed = self.seed.unwrap_or(config.training.seed);
+    }
 }
 
 /// The network and its loss.
-#[derive(Clone, Debug, Args, Serialize)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
-    /// Sizes of the hidden layers, first to last, separated by commas
-    #[arg(long, value_name = "SIZES", value_delimiter = ',', default_value = "128,128", value_parser = positive_count)]
-    pub hidden: Vec<usize>,
+    /// Sizes of the hidden layers, first to last, separated by commas [default: 128,128]
+    #[arg(long, value_name = "SIZES", value_delimiter = ',', value_parser = positive_count)]
+    pub hidden: Option<Vec<usize>>,
     /// The activation of the hidden layers: identity, relu, leaky_relu, elu, tanh, sigmoid, softplus, gelu, gelu_tanh or
-    /// silu
-    #[arg(long, value_name = "NAME", default_value = "tanh")]
-    #[serde(serialize_with = "by_name")]
-    pub act: Activation,
+    /// silu [default: tanh]
+    #[arg(long, value_name = "NAME")]
+    pub act: Option<Activation>,
     /// The loss that training minimises: ce (cross-entropy of classes), mse, nsq (half the squared norm), bce (binary
-    /// cross-entropy) or huber
-    #[arg(long, value_name = "NAME", default_value = "ce")]
-    #[serde(serialize_with = "by_name")]
-    pub loss: Loss,
+    /// cross-entropy) or huber [default: ce]
+    #[arg(long, value_name = "NAME")]
+    pub loss: Option<Loss>,
     /// The optimizer along whose direction steps are taken: sgd, momentum, nesterov, rmsprop, rmsprop_centered, adagrad,
-    /// adam, amsgrad, adamw or lion
-    #[arg(long, value_name = "NAME", default_value = "sgd", help_heading = "Direction")]
-    #[serde(serialize_with = "by_name")]
-    pub direction: Optimizer,
+    /// adam, amsgrad, adamw or lion [default: sgd]
+    #[arg(long, value_name = "NAME", help_heading = "Direction")]
+    pub direction: Option<Optimizer>,
     /// The penalty (LAMBDA/2)·‖θ‖², whose gradient is added to the loss's; with adamw and lion LAMBDA·θ is added to the
     /// direction instead [default: 0.01 for adamw, 0 for others]
     #[arg(long, value_name = "LAMBDA", value_parser = non_negative, help_heading = "Direction")]
-    #[serde(skip)]
     pub weight_decay: Option<f64>,
 }
 
 impl ModelArgs {
-    /// The λ of weight decay.
-    pub fn decay(&self) -> f64 {
-        self.weight_decay.unwrap_or(self.direction.usual_decay())
+    fn apply(&self, config: &mut Config) -> Result<(), CommandError> {
+        if let Some(hidden) = &self.hidden {
+            *config.model.hidden().ok_or_else(|| misfit("--hidden", "sizes of hidden layers"))? = hidden.clone();
+        }
+        if let Some(act) = self.act {
+            *config.model.act().ok_or_else(|| misfit("--act", "one activation"))? = act;
+        }
+        if let Some(loss) = &self.loss {
+            config.loss = loss.clone();
+        }
+        if let Some(optimizer) = self.direction.filter(|named| *named != config.direction.optimizer) {
+            config.direction = optimizer.into();
+        }
+        if let Some(lambda) = self.weight_decay {
+            config.direction.settings.weight_decay = Some(lambda);
+        }
+        Ok(())
     }
 }
 
-/// A configuration as it is saved: the flags, with the defaults of rule and weight decay filled in.
-#[derive(Serialize)]
-pub(crate) struct Resolved<'a, A> {
-    pub(crate) rule: Rule,
-    pub(crate) weight_decay: f64,
-    #[serde(flatten)]
-    pub(crate) args: &'a A,
-}
-
-/// Saves a value by the name that its flag takes.
-pub(crate) fn by_name<S: Serializer>(value: &impl ToString, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&value.to_string())
+fn misfit(flag: &str, what: &str) -> CommandError {
+    CommandError::Usage(format!("{flag}: the configured model has not {what}"))
 }
 
 /// Names of the learning-rate rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RuleName {
     /// Exact GeN: α = num/den, from exact derivatives along the direction; less where that has momentum
     Exact,
@@ -114,14 +156,14 @@ pub enum RuleName {
 }
 
 /// The learning-rate rule and its parameters.
-#[derive(Clone, Debug, Args, Serialize)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Learning rate")]
 pub struct RuleArgs {
-    /// How the learning rate of a step is chosen
-    #[arg(long, value_name = "RULE", default_value = "exact")]
-    pub rule: RuleName,
+    /// How the learning rate of a step is chosen [default: exact]
+    #[arg(long, value_name = "RULE")]
+    pub rule: Option<RuleName>,
     /// The learning rate of --rule constant
-    #[arg(long, value_name = "RATE", required_if_eq("rule", "constant"), value_parser = positive)]
+    #[arg(long, value_name = "RATE", value_parser = positive)]
     pub lr: Option<f64>,
     /// Rates below this are raised to it [default: none]
     #[arg(long, value_name = "RATE", value_parser = non_negative)]
@@ -141,88 +183,51 @@ pub struct RuleArgs {
     pub every: Option<usize>,
 }
 
-/// A learning-rate rule with every parameter settled.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase", tag = "name")]
-pub enum Rule {
-    /// α = num/den from exact derivatives.
-    Exact(GenParameters),
-    /// α from the loss at three points.
-    Approx(GenParameters),
-    /// The same α at every step.
-    Constant {
-        /// The rate.
-        lr: f64,
-    },
-}
-
-/// Parameters of both forms of GeN.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct GenParameters {
-    /// The least rate, 0 for none.
-    pub lr_min: f64,
-    /// The greatest rate, if any.
-    pub lr_max: Option<f64>,
-    /// The rate where the rule does not apply.
-    pub default_lr: f64,
-    /// The moving average's coefficient, 0 ≤ γ < 1.
-    pub gamma: f64,
-    /// Steps from one choice to the next (Φ), at least 1.
-    pub every: usize,
-}
-
-impl Rule {
-    /// The name by which `--rule` chooses it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Rule::Exact(_) => "exact",
-            Rule::Approx(_) => "approx",
-            Rule::Constant { .. } => "constant",
-        }
-    }
-
-    /// The name in titles.
-    pub fn title(self) -> &'static str {
-        match self {
-            Rule::Exact(_) => "Exact GeN",
-            Rule::Approx(_) => "Approximate GeN",
-            Rule::Constant { .. } => "Constant rate",
-        }
-    }
-}
-
 impl RuleArgs {
-    /// The rule with its defaults filled in.
+    /// Changes a rule as the flags say.
     ///
     /// # Errors
     /// If a parameter is given that the rule does not have, or the bounds cross.
-    pub fn settle(&self) -> Result<Rule, CommandError> {
-        if self.rule == RuleName::Constant {
-            self.refuse_gen_parameters()?;
-            let lr = self.lr.ok_or_else(|| CommandError::Usage("--rule constant: expected --lr <RATE>".to_owned()))?;
-            return Ok(Rule::Constant { lr });
+    fn apply(&self, rule: &mut Rule) -> Result<(), CommandError> {
+        match (self.rule, &*rule) {
+            (Some(RuleName::Exact), Rule::Approx(_) | Rule::Constant { .. }) => *rule = Rule::default(),
+            (Some(RuleName::Approx), Rule::Exact(_) | Rule::Constant { .. }) => {
+                *rule = Rule::Approx(GenParameters::with_gamma(APPROXIMATE_GAMMA));
+            }
+            (Some(RuleName::Constant), Rule::Exact(_) | Rule::Approx(_)) => {
+                let lr =
+                    self.lr.ok_or_else(|| CommandError::Usage("--rule constant: expected --lr <RATE>".to_owned()))?;
+                *rule = Rule::Constant { lr };
+            }
+            _ => {}
         }
+        match rule {
+            Rule::Constant { lr } => {
+                self.refuse_gen_parameters()?;
+                *lr = self.lr.unwrap_or(*lr);
+                Ok(())
+            }
+            Rule::Exact(settings) | Rule::Approx(settings) => self.apply_to_gen(settings),
+        }
+    }
+
+    fn apply_to_gen(&self, settings: &mut GenParameters) -> Result<(), CommandError> {
         if let Some(lr) = self.lr {
             return Err(CommandError::Usage(format!(
                 "--lr {lr}: is for --rule constant only; GeN chooses the rate itself"
             )));
         }
-        let lr_min = self.lr_min.unwrap_or(0.0);
-        if let Some(lr_max) = self.lr_max.filter(|max| *max < lr_min) {
-            return Err(CommandError::Usage(format!("--lr-min {lr_min}: must not exceed --lr-max {lr_max}")));
+        settings.lr_min = self.lr_min.unwrap_or(settings.lr_min);
+        settings.lr_max = self.lr_max.or(settings.lr_max);
+        settings.default_lr = self.default_lr.unwrap_or(settings.default_lr);
+        settings.gamma = self.gamma.unwrap_or(settings.gamma);
+        settings.every = self.every.unwrap_or(settings.every);
+        match settings.lr_max {
+            Some(lr_max) if lr_max < settings.lr_min => {
+                Err(CommandError::Usage(format!("--lr-min {}: must not exceed --lr-max {lr_max}", settings.lr_min)))
+            }
+            _ => Ok(()),
         }
-        let gen_parameters = |gamma| GenParameters {
-            lr_min,
-            lr_max: self.lr_max,
-            default_lr: self.default_lr.unwrap_or(1e-3),
-            gamma: self.gamma.unwrap_or(gamma),
-            every: self.every.unwrap_or(1),
-        };
-        Ok(if self.rule == RuleName::Exact {
-            Rule::Exact(gen_parameters(0.0))
-        } else {
-            Rule::Approx(gen_parameters(0.9))
-        })
     }
 
     fn refuse_gen_parameters(&self) -> Result<(), CommandError> {
@@ -241,19 +246,26 @@ impl RuleArgs {
 }
 
 /// The arithmetic and the number of threads, which changes no result.
-#[derive(Clone, Debug, Args, Serialize)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Machine")]
 pub struct MachineArgs {
-    /// The floating-point type of parameters and data
-    #[arg(long, value_name = "TYPE", default_value = "f32")]
-    pub dtype: Dtype,
+    /// The floating-point type of parameters and data [default: f32]
+    #[arg(long, value_name = "TYPE")]
+    pub dtype: Option<Dtype>,
     /// Threads to compute with; the numbers do not depend on it [default: one a core]
     #[arg(long, value_name = "N", value_parser = thread_count)]
     pub threads: Option<usize>,
 }
 
+impl MachineArgs {
+    /// The floating-point type, single precision unless told.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype.unwrap_or_default()
+    }
+}
+
 /// Where results go.
-#[derive(Clone, Debug, Args, Serialize)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
     /// The folder of results; it appears once they are complete [default: a folder in runs/, replaced each time]
@@ -293,15 +305,18 @@ mod tests {
 
     fn settle(flags: &str) -> Result<Rule, String> {
         let words = std::iter::once("test").chain(flags.split_whitespace());
-        Only::try_parse_from(words).unwrap().rule.settle().map_err(|e| e.to_string())
+        let mut rule = Rule::default();
+        Only::try_parse_from(words).unwrap().rule.apply(&mut rule).map(|()| rule).map_err(|e| e.to_string())
     }
 
     #[test]
     fn defaults_differ_by_rule() {
-        let gen_parameters = GenParameters { lr_min: 0.0, lr_max: None, default_lr: 1e-3, gamma: 0.0, every: 1 };
+        let gen_parameters = GenParameters::with_gamma(0.0);
+        assert_eq!((gen_parameters.lr_min, gen_parameters.default_lr, gen_parameters.every), (0.0, 1e-3, 1));
         assert_eq!(settle(""), Ok(Rule::Exact(gen_parameters)));
         assert_eq!(settle("--rule approx"), Ok(Rule::Approx(GenParameters { gamma: 0.9, ..gen_parameters })));
         assert_eq!(settle("--rule constant --lr 0.1"), Ok(Rule::Constant { lr: 0.1 }));
+        assert_eq!(settle("--rule constant").unwrap_err(), "--rule constant: expected --lr <RATE>");
         let bounded = GenParameters { lr_min: 0.01, lr_max: Some(2.0), every: 4, ..gen_parameters };
         assert_eq!(settle("--lr-min 0.01 --lr-max 2 --every 4"), Ok(Rule::Exact(bounded)));
     }

@@ -3,14 +3,14 @@
 use ad_core::Real;
 use clap::Args;
 use gen_sched::{Line, LineCurvature, Parabola};
-use serde::Serialize;
 
 use super::CommandError;
-use super::flags::{DataArgs, Dtype, MachineArgs, ModelArgs, OutputArgs, Resolved, RuleArgs};
+use super::flags::{ConfigArgs, OutputArgs};
 use super::values::{positive, two_or_more};
+use crate::config::{Config, Dtype};
 use crate::report::plot;
 use crate::report::print::print;
-use crate::report::run_folder::{RunFolder, default_path};
+use crate::report::run_folder::RunFolder;
 use crate::report::table::Table;
 use crate::session::{Session, in_pool};
 
@@ -21,7 +21,7 @@ pub(super) const ABOUT: &str = "\
     line.svg and line.csv.";
 
 /// Flags of `parabola line`.
-#[derive(Clone, Debug, Args, Serialize)]
+#[derive(Clone, Debug, Args)]
 pub struct LineArgs {
     /// Train this many steps first
     #[arg(long, value_name = "STEPS", default_value_t = 0)]
@@ -32,19 +32,9 @@ pub struct LineArgs {
     /// The greatest α, as a multiple of α*
     #[arg(long, value_name = "MULTIPLE", default_value = "2.5", value_parser = positive)]
     pub range: f64,
-    /// The network.
+    /// The configuration, whose rule takes the steps before.
     #[command(flatten)]
-    pub model: ModelArgs,
-    /// The data.
-    #[command(flatten)]
-    pub data: DataArgs,
-    /// The learning rate of the steps before; saved with its defaults filled in.
-    #[command(flatten)]
-    #[serde(skip)]
-    pub rule: RuleArgs,
-    /// The machine.
-    #[command(flatten)]
-    pub machine: MachineArgs,
+    pub config: ConfigArgs,
     /// The results.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -55,9 +45,10 @@ pub struct LineArgs {
 /// # Errors
 /// If the flags contradict one another, the data cannot be read or the results cannot be written.
 pub fn run(args: LineArgs) -> Result<(), CommandError> {
-    in_pool(args.machine.threads, || match args.machine.dtype {
-        Dtype::F32 => line::<f32>(&args),
-        Dtype::F64 => line::<f64>(&args),
+    let config = args.config.settle()?;
+    in_pool(args.config.machine.threads, || match config.training.dtype {
+        Dtype::F32 => line::<f32>(&args, &config),
+        Dtype::F64 => line::<f64>(&args, &config),
     })
 }
 
@@ -69,12 +60,10 @@ struct Sampled {
     curvature: LineCurvature,
 }
 
-fn line<T: Real>(args: &LineArgs) -> Result<(), CommandError> {
-    let rule = args.rule.settle()?;
-    let mut session = Session::<T>::open(&args.data, &args.model, rule, 1)?;
-    let (place, existing) =
-        args.output.place(default_path(&format!("{}-line", session.name()), rule.name(), args.data.seed));
-    let folder = RunFolder::create(&place, existing, &Resolved { rule, weight_decay: args.model.decay(), args })?;
+fn line<T: Real>(args: &LineArgs, config: &Config) -> Result<(), CommandError> {
+    let mut session = Session::<T>::open(config)?;
+    let (place, existing) = args.output.place(args.config.default_place(&format!("{}-line", session.name()), config));
+    let folder = RunFolder::create(&place, existing, &config.to_toml())?;
     let at_step = args.at_step as u64;
     session.trainer.advance(at_step);
     let batch = session.trainer.batch_at(at_step);
@@ -82,7 +71,7 @@ fn line<T: Real>(args: &LineArgs) -> Result<(), CommandError> {
     if let Some(quantity) = sampled.non_finite() {
         return Err(CommandError::Other(format!("step {at_step}: {quantity}, so there is no parabola to draw").into()));
     }
-    let title = format!("{} at step {at_step}, seed {}", session.data, args.data.seed);
+    let title = format!("{} at step {at_step}, seed {}", session.data, config.training.seed);
     let Sampled { ref samples, value, num, curvature } = sampled;
     folder.write("line.svg", &plot::line(&plot::Line { title: &title, samples, value, num, den: curvature.den })?)?;
     folder.write("line.csv", &sampled.csv())?;

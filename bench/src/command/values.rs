@@ -1,5 +1,10 @@
 //! Readers of flag values. Clap puts the value and the flag before their messages.
 
+/// A whole number.
+pub(crate) fn count(text: &str) -> Result<usize, String> {
+    count_from(text, 0)
+}
+
 /// A whole number of at least 1.
 pub(crate) fn positive_count(text: &str) -> Result<usize, String> {
     count_from(text, 1)

@@ -1,4 +1,4 @@
-//! Timing the engine on a reference model, as its peers are timed.
+//! Timing the engine on a model, as its peers are timed.
 //!
 //! Every call is made on one of two sets of parameters and batch, in turn, so that nothing can be kept from call to call but
 //! buffers and structure. What is timed:
@@ -22,7 +22,7 @@ use std::hint::black_box;
 
 use ad_core::{Real, buffer, work};
 use gen_sched::Point;
-use nn::Optimizer;
+use nn::{Loss, Net, Optimizer};
 use serde::Serialize;
 
 use self::model::{Model, Set};
@@ -114,11 +114,24 @@ impl Measured {
     }
 }
 
-/// Measures a model in precision `T`, GeN along this optimizer's direction: times, each the median of `repeats` timings, operations and
+/// What is measured: a network with its loss, parameters and batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Problem<'a, T: Real> {
+    /// The network.
+    pub net: &'a dyn Net<T>,
+    /// The loss of its output.
+    pub loss: &'a Loss,
+    /// Parameters and batch.
+    pub case: &'a Case,
+    /// The reference model that it is, if it is one: the gradient's products alone are known for some.
+    pub spec: Option<&'a Spec>,
+}
+
+/// Measures a problem in precision `T`, GeN along this optimizer's direction: times, each the median of `repeats` timings, operations and
 /// memory; in the current thread pool.
-pub fn measure<T: Real>(spec: &Spec, case: &Case, optimizer: Optimizer, repeats: usize) -> Measured {
-    let model = Model::<T>::new(spec, case);
-    let sets = model.sets(case, optimizer);
+pub fn measure<T: Real>(problem: &Problem<'_, T>, optimizer: Optimizer, repeats: usize) -> Measured {
+    let model = Model::new(problem);
+    let sets = model.sets(problem.case, optimizer);
     let ms = each(&model, &sets, |call| median_ms(repeats, call));
     let counted = each(&model, &sets, |call| count(&sets[0], call));
     let [check, check_b] = [0, 1].map(|i| model.gen_exact(&sets[i]).0);
@@ -128,12 +141,12 @@ pub fn measure<T: Real>(spec: &Spec, case: &Case, optimizer: Optimizer, repeats:
         ms,
         flop: counted.map(|(flop, _)| flop),
         peak_bytes: counted.map(|(_, bytes)| bytes),
-        products: measure_products::<T>(spec, repeats),
+        products: problem.spec.and_then(|spec| measure_products::<T>(spec, repeats)),
     }
 }
 
 /// What `of` makes of the call that computes each quantity, on the set of the number that it is given.
-fn each<T: Real, N>(model: &Model<T>, sets: &[Set<T>; 2], of: impl Fn(&dyn Fn(usize)) -> N) -> Quantities<N> {
+fn each<T: Real, N>(model: &Model<'_, T>, sets: &[Set<T>; 2], of: impl Fn(&dyn Fn(usize)) -> N) -> Quantities<N> {
     let on_set = |f: &dyn Fn(&Set<T>)| of(&|i| f(&sets[i % 2]));
     Quantities {
         value: on_set(&|set| {
@@ -196,6 +209,11 @@ mod tests {
         Spec::from_name_or_json(&json).unwrap()
     }
 
+    fn measured<T: Real>(spec: &Spec, case: &Case) -> Measured {
+        let net = spec.net::<T>();
+        measure(&Problem { net: &*net, loss: &spec.loss, case, spec: Some(spec) }, Optimizer::Sgd, 1)
+    }
+
     fn dot(a: &Params<Tensor<f64>>, b: &Params<Tensor<f64>>) -> f64 {
         let terms =
             |a: &Tensor<f64>, b: &Tensor<f64>| -> f64 { a.data().iter().zip(b.data()).map(|(a, b)| a * b).sum() };
@@ -208,8 +226,9 @@ mod tests {
     fn assert_checks(extra: &str, optimizer: Optimizer, omega: impl Fn(f64, f64) -> f64) {
         let spec = spec(extra);
         let case = draw(&spec);
-        let measured = measure::<f64>(&spec, &case, optimizer, 1);
         let net = spec.net::<f64>();
+        let problem = Problem { net: &*net, loss: &spec.loss, case: &case, spec: Some(&spec) };
+        let measured = measure(&problem, optimizer, 1);
         let cases = [case.clone(), case.set_b()];
         let objectives = cases.each_ref().map(|c| Supervised::new(&*net, &spec.loss, &c.batch));
         let [a, b] = [0, 1].map(|i| HessianOperator::new(|p| objectives[i].record(p), &cases[i].theta));
@@ -257,10 +276,7 @@ mod tests {
         let json = r#"{"kind":"mlp","sizes":[4,2],"batch":3,"act":"relu","loss":"mse","scale":1e20}"#;
         let spec = Spec::from_name_or_json(json).unwrap();
         let case = draw(&spec);
-        assert_eq!(
-            measure::<f32>(&spec, &case, Optimizer::Sgd, 1).non_finite().as_deref(),
-            Some("on set A, loss is inf")
-        );
-        assert_eq!(measure::<f64>(&spec, &case, Optimizer::Sgd, 1).non_finite(), None);
+        assert_eq!(measured::<f32>(&spec, &case).non_finite().as_deref(), Some("on set A, loss is inf"));
+        assert_eq!(measured::<f64>(&spec, &case).non_finite(), None);
     }
 }

@@ -5,8 +5,8 @@ use gen_sched::{Line, Objective, Parted, Parting, Point};
 use nn::data::Batch;
 use nn::{Direction, Loss, Net, Optimizer};
 
-use super::Checked;
-use crate::reference::{Case, Spec};
+use super::{Checked, Problem};
+use crate::reference::Case;
 
 /// The rate at which approximate GeN probes.
 const PROBE: f64 = 1e-2;
@@ -37,15 +37,16 @@ impl<T: Real> Set<T> {
 }
 
 /// The network and its loss.
-pub(super) struct Model<T: Real> {
-    net: Box<dyn Net<T>>,
-    loss: Loss,
+pub(super) struct Model<'a, T: Real> {
+    net: &'a dyn Net<T>,
+    loss: &'a Loss,
     probe: Params<Tensor<T>>,
 }
 
-impl<T: Real> Model<T> {
-    pub(super) fn new(spec: &Spec, case: &Case) -> Self {
-        Model { net: spec.net(), loss: spec.loss.clone(), probe: case.probe_direction().map(Tensor::cast) }
+impl<'m, T: Real> Model<'m, T> {
+    pub(super) fn new(problem: &Problem<'m, T>) -> Self {
+        let Problem { net, loss, case, .. } = *problem;
+        Model { net, loss, probe: case.probe_direction().map(Tensor::cast) }
     }
 
     /// Both sets. The direction of each has taken one step on the other set, so that it differs from the gradient if it
@@ -60,7 +61,7 @@ impl<T: Real> Model<T> {
     }
 
     pub(super) fn objective<'a>(&'a self, set: &'a Set<T>) -> Parted<'a, T> {
-        Parted::new(&*self.net, &self.loss, &set.batch, Parting::Automatic, &set.theta)
+        Parted::new(self.net, self.loss, &set.batch, Parting::Automatic, &set.theta)
     }
 
     pub(super) fn value(&self, set: &Set<T>) -> f64 {

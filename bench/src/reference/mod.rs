@@ -4,7 +4,6 @@ pub mod draw;
 pub mod load;
 pub mod sizes;
 pub mod spec;
-pub mod suggest;
 
 use ad_core::{Params, Tensor};
 use nn::data::Batch;

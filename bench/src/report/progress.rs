@@ -15,12 +15,12 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// Begins to show `total` steps: nothing if `quiet`, a bar if standard error is a terminal, lines otherwise.
-    pub fn start(total: u64, quiet: bool) -> Self {
+    /// Begins to show `total` steps, of which so many are done: nothing if `quiet`, a bar if standard error is a terminal, lines otherwise.
+    pub fn start(total: u64, done: u64, quiet: bool) -> Self {
         if quiet {
             Progress::Quiet
         } else if io::stderr().is_terminal() {
-            Progress::Bar(bar(total, ProgressDrawTarget::stderr()))
+            Progress::Bar(bar(total, ProgressDrawTarget::stderr()).with_position(done))
         } else {
             Progress::Lines(Box::new(io::stderr()))
         }
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn quiet_shows_and_asks_for_nothing() {
-        let mut progress = Progress::start(10, true);
+        let mut progress = Progress::start(10, 0, true);
         progress.step(|| panic!("a message nobody sees was asked for"));
         progress.line("hidden");
         assert!(matches!(progress, Progress::Quiet));

@@ -1,7 +1,7 @@
 //! The reference models against values that PyTorch computed in double precision.
 
 use ad_core::{HessianOperator, Params, Real, Tensor, Var};
-use bench::measure::measure;
+use bench::measure::{Problem, measure};
 use bench::reference::Case;
 use gen_sched::{Objective, Point, Supervised};
 use nn::Optimizer;
@@ -46,7 +46,11 @@ fn checks<T: Real>(f: &Fixture, tolerance: f64) {
 
 /// The same from the functions that `parabola cost` times.
 fn timed_checks<T: Real>(f: &Fixture, tolerance: f64) {
-    let measured = measure::<T>(&f.spec, &f.case, Optimizer::Sgd, 1);
+    let measured = {
+        let net = f.spec.net::<T>();
+        let problem = Problem { net: &*net, loss: &f.spec.loss, case: &f.case, spec: Some(&f.spec) };
+        measure(&problem, Optimizer::Sgd, 1)
+    };
     for (set, found, expected) in [("A", measured.check, f.expected.check), ("B", measured.check_b, f.expected.check_b)]
     {
         let bench::measure::Checked { loss, num, den, gn } = found;

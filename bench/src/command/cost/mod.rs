@@ -1,27 +1,29 @@
-//! `parabola cost`: times the engine on one reference model.
+//! `parabola cost`: times the engine on one model.
 
 mod report;
 mod scaling;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use ad_core::{Real, Tensor};
 use clap::Args;
 use nn::Optimizer;
 use serde::Serialize;
 
-use self::report::Report;
+use self::report::{Report, Subject};
 use super::CommandError;
-use super::flags::{Dtype, MachineArgs};
+use super::flags::MachineArgs;
 use super::values::positive_count;
-use crate::measure::{Measured, measure};
+use crate::config::{Config, Dtype};
+use crate::measure::{Measured, Problem, measure};
 use crate::reference::{Case, Spec, draw::draw, load::load, sizes::SizeAxis};
 use crate::report::print::print;
-use crate::session::in_pool;
+use crate::session::{Session, in_pool};
 
 /// The help text of the command.
 pub(super) const ABOUT: &str = "\
     Times the loss, its gradient, Hessian-vector products, exact GeN and approximate GeN (both with the gradient) on one \
-    reference model, as medians in milliseconds, and prints loss, num, den and den's Gauss-Newton part for checking. \
+    model, as medians in milliseconds, and prints loss, num, den and den's Gauss-Newton part for checking. \
     Calls alternate between two sets of parameters and batch, so that no result can be reused.";
 
 /// Flags of `parabola cost`.
@@ -31,6 +33,7 @@ pub struct CostArgs {
     #[arg(
         long,
         value_name = "NAME-or-JSON",
+        required_unless_present = "config",
         long_help = "\
             The model: single-layer, mlp-digits, mlp-mnist, mlp-wide, mlp-wide-256, cnn, gpt, mlp-concave, or a JSON object \
             such as {\"kind\":\"mlp\",\"sizes\":[64,32,10],\"batch\":16,\"act\":\"tanh\",\"loss\":\"ce\"}, \
@@ -38,7 +41,10 @@ pub struct CostArgs {
             \"fc\":[10],\"batch\":16,\"act\":\"relu\",\"loss\":\"ce\"} or {\"kind\":\"gpt\",\"vocab\":96,\"d\":64,\"heads\":4,\
             \"layers\":2,\"ctx\":32,\"batch\":16,\"act\":\"gelu\",\"loss\":\"ce\"}"
     )]
-    pub model: String,
+    pub model: Option<String>,
+    /// Time the model of this configuration, on its first mini-batch, instead
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "weights", "scaling"])]
+    pub config: Option<PathBuf>,
     /// Parameters and batch, as a safetensors file [default: drawn from the model's seed]
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
@@ -69,7 +75,7 @@ impl CostArgs {
     /// # Errors
     /// If the model or the file cannot be understood.
     pub fn case(&self) -> Result<(Spec, Case), CommandError> {
-        let spec = Spec::from_name_or_json(&self.model)?;
+        let spec = self.spec()?;
         let case = match &self.weights {
             Some(path) => load(path, &spec)?,
             None => draw(&spec),
@@ -77,26 +83,46 @@ impl CostArgs {
         Ok((spec, case))
     }
 
+    /// The reference model.
+    ///
+    /// # Errors
+    /// If it cannot be understood.
+    pub fn spec(&self) -> Result<Spec, CommandError> {
+        Ok(Spec::from_name_or_json(self.model.as_deref().unwrap_or_default())?)
+    }
+
     /// How many timings the median is taken of.
     pub fn repeats(&self) -> usize {
         self.repeats.unwrap_or(if self.scaling.is_some() { 5 } else { 11 })
     }
 
-    /// Times a model as the flags say, in the current thread pool.
+    /// Times a reference model as the flags say, in the current thread pool.
     ///
     /// # Errors
     /// If its values are beyond the precision.
     fn measure(&self, spec: &Spec, case: &Case) -> Result<Measured, CommandError> {
-        let measured = match self.machine.dtype {
-            Dtype::F32 => measure::<f32>(spec, case, self.direction, self.repeats()),
-            Dtype::F64 => measure::<f64>(spec, case, self.direction, self.repeats()),
-        };
+        let name = format!(
+            "--model {} of {} and batch {}",
+            self.model.as_deref().unwrap_or_default(),
+            spec.network,
+            spec.batch
+        );
+        match self.machine.dtype() {
+            Dtype::F32 => self.measure_in::<f32>(spec, case, &name),
+            Dtype::F64 => self.measure_in::<f64>(spec, case, &name),
+        }
+    }
+
+    fn measure_in<T: Real>(&self, spec: &Spec, case: &Case, name: &str) -> Result<Measured, CommandError> {
+        let net = spec.net();
+        self.measure_problem(&Problem::<T> { net: &*net, loss: &spec.loss, case, spec: Some(spec) }, name)
+    }
+
+    /// Times a problem that errors call by this name.
+    fn measure_problem<T: Real>(&self, problem: &Problem<'_, T>, name: &str) -> Result<Measured, CommandError> {
+        let measured = measure(problem, self.direction, self.repeats());
         let Some(quantity) = measured.non_finite() else { return Ok(measured) };
-        let (model, network, batch, dtype) = (&self.model, &spec.network, spec.batch, self.machine.dtype.name());
-        Err(CommandError::Other(
-            format!("--model {model} of {network} and batch {batch}: {quantity} in {dtype}, expected a finite number")
-                .into(),
-        ))
+        Err(CommandError::Other(format!("{name}: {quantity} in {}, expected a finite number", T::NAME).into()))
     }
 }
 
@@ -115,11 +141,36 @@ pub fn run(args: CostArgs) -> Result<(), CommandError> {
 
 /// Times the model in its own size and returns what to print.
 fn one(args: &CostArgs) -> Result<String, CommandError> {
+    if let Some(path) = &args.config {
+        let config = Config::open(path)?;
+        return in_pool(args.machine.threads, || match args.machine.dtype.unwrap_or(config.training.dtype) {
+            Dtype::F32 => configured::<f32>(args, path, &config),
+            Dtype::F64 => configured::<f64>(args, path, &config),
+        });
+    }
     let (spec, case) = args.case()?;
     let (measured, threads) =
         in_pool(args.machine.threads, || Ok((args.measure(&spec, &case)?, rayon::current_num_threads())))?;
-    let report = Report::new(args, &spec, threads, measured);
-    if args.json { json(&report) } else { Ok(report.to_string()) }
+    let subject = Subject::of(args, &spec);
+    printed(args, &Report::new(args, subject, args.machine.dtype(), threads, measured))
+}
+
+/// Times the model of a configuration on its first mini-batch, and returns what to print.
+fn configured<T: Real>(args: &CostArgs, path: &Path, config: &Config) -> Result<String, CommandError> {
+    let session = Session::<T>::open(config)?;
+    let stepper = session.trainer.stepper();
+    let case = Case { theta: stepper.theta().map(Tensor::cast), batch: session.trainer.batch_at(0).cast() };
+    let problem = Problem { net: stepper.net(), loss: stepper.loss(), case: &case, spec: None };
+    let name = path.display().to_string();
+    let measured = args.measure_problem(&problem, &name)?;
+    let params = case.theta.arrays().iter().map(Tensor::len).sum();
+    let dtype = args.machine.dtype.unwrap_or(config.training.dtype);
+    let subject = Subject { model: name, params };
+    printed(args, &Report::new(args, subject, dtype, rayon::current_num_threads(), measured))
+}
+
+fn printed(args: &CostArgs, report: &Report) -> Result<String, CommandError> {
+    if args.json { json(report) } else { Ok(report.to_string()) }
 }
 
 /// A report as one JSON object on one line.

@@ -6,7 +6,7 @@ use nn::Optimizer;
 use serde::Serialize;
 
 use super::CostArgs;
-use crate::command::flags::{Dtype, by_name};
+use crate::config::{Dtype, by_name};
 use crate::measure::{Checked, Measured, Quantities};
 use crate::reference::Spec;
 use crate::report::table::Table;
@@ -32,13 +32,29 @@ num and den are the first and second derivative of f along ω; where den is nega
 The Gauss–Newton part of den is what remains of it with the network replaced by its linear approximation at θ.
 ";
 
+/// What was measured.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Subject {
+    /// The name or JSON of a reference model, or the file of a configuration.
+    pub(super) model: String,
+    /// Number of parameters.
+    pub(super) params: usize,
+}
+
+impl Subject {
+    /// A reference model.
+    pub(super) fn of(args: &CostArgs, spec: &Spec) -> Self {
+        Subject { model: args.model.clone().unwrap_or_default(), params: spec.parameters() }
+    }
+}
+
 /// What the command prints.
 #[derive(Serialize)]
-pub(super) struct Report<'a> {
+pub(super) struct Report {
     program: &'static str,
     version: &'static str,
-    model: &'a str,
-    params: usize,
+    #[serde(flatten)]
+    subject: Subject,
     threads: usize,
     dtype: Dtype,
     #[serde(serialize_with = "by_name")]
@@ -49,16 +65,15 @@ pub(super) struct Report<'a> {
     measured: Measured,
 }
 
-impl<'a> Report<'a> {
+impl Report {
     /// The report on a model that was measured with this many threads.
-    pub(super) fn new(args: &'a CostArgs, spec: &Spec, threads: usize, measured: Measured) -> Self {
+    pub(super) fn new(args: &CostArgs, subject: Subject, dtype: Dtype, threads: usize, measured: Measured) -> Self {
         Report {
             program: "parabola",
             version: env!("CARGO_PKG_VERSION"),
-            model: &args.model,
-            params: spec.parameters(),
+            subject,
             threads,
-            dtype: args.machine.dtype,
+            dtype,
             direction: args.direction,
             repeats: args.repeats(),
             measured,
@@ -67,7 +82,7 @@ impl<'a> Report<'a> {
 
     /// The model, how many parameters it has, and how it was measured.
     pub(super) fn heading(&self) -> String {
-        format!("{}: {} parameters, {}", self.model, self.params, self.setting())
+        format!("{}: {} parameters, {}", self.subject.model, self.subject.params, self.setting())
     }
 
     /// Precision, threads and direction.
@@ -106,7 +121,7 @@ impl<'a> Report<'a> {
     }
 }
 
-impl fmt::Display for Report<'_> {
+impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (heading, repeats, formula) = (self.heading(), self.repeats, self.direction.formula());
         let (costs, checks) = (self.costs(), self.checks());

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::SpecError;
-use crate::reference::suggest::hint;
+use crate::suggest::hint;
 
 /// The keys of a JSON spec.
 pub(super) struct Keys(pub(super) Map<String, Value>);

@@ -15,7 +15,7 @@ use serde_json::Value;
 pub use error::SpecError;
 pub use network::Network;
 
-use super::suggest::hint;
+use crate::suggest::hint;
 use keys::{Keys, choice, count, mismatch, moderate};
 
 /// A network with one batch and a loss.

@@ -25,6 +25,42 @@ pub enum RunFolderError {
         /// The path given.
         path: PathBuf,
     },
+    /// An unfinished run stands there.
+    #[error(
+        "{}: holds an unfinished run; give --resume {} to go on with it, --force to replace it, or another --out",
+        .folder.display(), .path.display()
+    )]
+    Unfinished {
+        /// The path given.
+        path: PathBuf,
+        /// The folder of the unfinished run.
+        folder: PathBuf,
+    },
+    /// Another process is writing the run.
+    #[error("{}: is being written by another process", .path.display())]
+    Busy {
+        /// The folder of the unfinished run.
+        path: PathBuf,
+    },
+    /// There is no unfinished run.
+    #[error(
+        "{}: cannot be resumed: {}", .path.display(),
+        if *.is_finished { "the run is finished" } else { "found no unfinished run of this name" }
+    )]
+    NothingToResume {
+        /// The path given.
+        path: PathBuf,
+        /// Whether a finished run stands there.
+        is_finished: bool,
+    },
+    /// A file of JSON lines cannot be read again.
+    #[error("{}: {source}", .path.display())]
+    Lines {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// The folder holds something that is not part of a run.
     #[error("{}: holds {found}, which is not part of a run; give another --out", .path.display())]
     Foreign {

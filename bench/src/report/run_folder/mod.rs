@@ -1,32 +1,39 @@
 //! The folder of a run: everything in it appears at once, whole, or not at all.
 //!
-//! A run is written into a temporary folder beside its place (`.NAME.XXXXXX.tmp`) and moved there by
+//! A short run is written into a temporary folder beside its place (`.NAME.XXXXXX.tmp`) and moved there by
 //! [`RunFolder::finish`]; until then whatever stood there stands untouched. A run that ends early, in an error or a
-//! panic, takes its temporary folder with it; one that is killed leaves it, with the metrics so far.
+//! panic, takes its temporary folder with it.
+//!
+//! A run that may be [resumed](RunFolder::resume) is written into `NAME.unfinished` beside its place instead, with its
+//! [checkpoints](checkpoint); when it ends early, even killed, that folder stays.
 //!
 //! A bare `parabola` writes to [`default_path`], a scratch place named after what was run, and **replaces** an earlier
 //! run there, so that the same command works twice. A folder the user named is never replaced unless asked for
 //! (`--force`). In neither case is anything else than a run deleted: a folder that holds any file which no run writes
 //! is refused.
 
+pub mod checkpoint;
 mod error;
 #[cfg(test)]
 mod tests;
 
 use std::error::Error;
-use std::fs::{self, File};
-use std::io::{self, LineWriter, Write};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, BufRead, BufReader, LineWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
 pub use error::RunFolderError;
 
 /// The configuration of the run, with the program that wrote it.
-pub const CONFIG: &str = "config.json";
+pub const CONFIG: &str = "config.toml";
 /// One JSON object a line, one line a step.
 pub const METRICS: &str = "metrics.jsonl";
+/// One JSON object a line, one line an evaluation.
+pub const EVALUATIONS: &str = "evaluations.jsonl";
 /// The final parameters.
 pub const PARAMETERS: &str = "parameters.safetensors";
 
@@ -54,17 +61,37 @@ pub fn default_path(data: &str, rule: &str, seed: u64) -> PathBuf {
     Path::new("runs").join(format!("{}-{}-seed{seed}", plain(data), plain(rule)))
 }
 
-/// A run folder being written. Dropped unfinished, it leaves nothing.
+/// A run folder being written.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
     existing: Existing,
-    folder: TempDir,
-    metrics: Option<LineWriter<File>>,
+    work: Work,
+    /// Open files of one JSON object a line.
+    lines: Vec<(&'static str, LineWriter<File>)>,
+}
+
+/// Where a run is written before it is finished.
+#[derive(Debug)]
+enum Work {
+    /// Dropped unfinished, it leaves nothing.
+    Temporary(TempDir),
+    /// It stays, and is held by one process at a time.
+    Lasting { folder: PathBuf, _lock: File },
+}
+
+impl Work {
+    fn folder(&self) -> &Path {
+        match self {
+            Work::Temporary(folder) => folder.path(),
+            Work::Lasting { folder, .. } => folder,
+        }
+    }
 }
 
 impl RunFolder {
-    /// Checks that the place is free, or may be replaced, and begins a run there with its configuration.
+    /// Checks that the place is free, or may be replaced, and begins a run there with its configuration, in TOML. Dropped unfinished, it
+    /// leaves nothing.
     ///
     /// Missing folders above it are created.
     ///
@@ -72,25 +99,74 @@ impl RunFolder {
     /// If the place holds a finished run that must be kept, or anything that is no run, or cannot be written.
     ///
     /// ```
-    /// use bench::report::run_folder::{Existing, RunFolder};
+    /// use bench::report::run_folder::{Existing, METRICS, RunFolder};
     /// let place = tempfile::tempdir()?;
     /// let path = place.path().join("first");
-    /// let mut run = RunFolder::create(&path, Existing::Keep, &serde_json::json!({ "epochs": 3 }))?;
-    /// run.record(&serde_json::json!({ "step": 0, "loss": 2.3 }))?;
+    /// let mut run = RunFolder::create(&path, Existing::Keep, "[training]\nepochs = 3\n")?;
+    /// run.record(METRICS, &serde_json::json!({ "step": 0, "loss": 2.3 }))?;
     /// assert!(!path.exists());
     /// run.finish()?;
     /// assert_eq!(std::fs::read_to_string(path.join("metrics.jsonl"))?, "{\"loss\":2.3,\"step\":0}\n");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn create(path: &Path, existing: Existing, config: &impl Serialize) -> Result<Self, RunFolderError> {
+    pub fn create(path: &Path, existing: Existing, config: &str) -> Result<Self, RunFolderError> {
         let path = resolve(path)?;
         vet(&path, existing)?;
         let (parent, name) = place(&path)?;
         fs::create_dir_all(parent).map_err(io_error(parent, "create this folder"))?;
         let folder = temporary(parent, name).map_err(io_error(parent, "write to this folder"))?;
-        let run = RunFolder { path, existing, folder, metrics: None };
-        run.write(CONFIG, &stamped(config).map_err(|e| run.failed(CONFIG, e))?)?;
+        RunFolder::started(path, existing, Work::Temporary(folder), config)
+    }
+
+    /// The same for a run that may be [resumed](RunFolder::resume): it is written into `NAME.unfinished`, which stays if the run ends
+    /// early. An unfinished run there is treated as a finished one in the place itself would be.
+    ///
+    /// # Errors
+    /// As for [`create`](RunFolder::create), and if another process is writing the same run.
+    pub fn begin(path: &Path, existing: Existing, config: &str) -> Result<Self, RunFolderError> {
+        let path = resolve(path)?;
+        vet(&path, existing)?;
+        let folder = unfinished(&path)?;
+        fs::create_dir_all(&folder).map_err(io_error(&folder, "create this folder"))?;
+        let lock = lock(&folder)?;
+        vet(&folder, Existing::Replace)?;
+        if existing == Existing::Keep && folder.join(CONFIG).exists() {
+            return Err(RunFolderError::Unfinished { path, folder });
+        }
+        clear(&folder).map_err(io_error(&folder, "clear this folder"))?;
+        RunFolder::started(path, existing, Work::Lasting { folder, _lock: lock }, config)
+    }
+
+    /// Goes on with a run that was ended early: `path` is its place, or the unfinished folder itself.
+    ///
+    /// # Errors
+    /// If there is no such run, it is finished, or another process is writing it.
+    pub fn resume(path: &Path) -> Result<Self, RunFolderError> {
+        let named = path.to_string_lossy();
+        let path = match named.trim_end_matches('/').strip_suffix(UNFINISHED) {
+            Some(place) => resolve(Path::new(place))?,
+            None => resolve(path)?,
+        };
+        let folder = unfinished(&path)?;
+        if !is_stamped(&folder.join(CONFIG)) {
+            let is_finished = is_stamped(&path.join(CONFIG));
+            return Err(RunFolderError::NothingToResume { path, is_finished });
+        }
+        let work = Work::Lasting { _lock: lock(&folder)?, folder };
+        tidy(work.folder()).map_err(io_error(work.folder(), "tidy this folder"))?;
+        // Whoever resumes a run means it to take its place.
+        Ok(RunFolder { path, existing: Existing::Replace, work, lines: Vec::new() })
+    }
+
+    fn started(path: PathBuf, existing: Existing, work: Work, config: &str) -> Result<Self, RunFolderError> {
+        let run = RunFolder { path, existing, work, lines: Vec::new() };
+        run.write_with(CONFIG, |path| nn::file::replace(path, (stamp() + config).as_bytes()))?;
         Ok(run)
+    }
+
+    /// Where the run is written until it is finished.
+    pub fn folder(&self) -> &Path {
+        self.work.folder()
     }
 
     /// Where the run will stand once it is finished.
@@ -98,22 +174,60 @@ impl RunFolder {
         &self.path
     }
 
-    /// Adds a line to `metrics.jsonl`. Numbers that are not finite become `null`.
+    /// Adds a line to a file of JSON lines, [`METRICS`] or [`EVALUATIONS`]. Numbers that are not finite become `null`.
     ///
     /// # Errors
     /// If the line cannot be written.
-    pub fn record(&mut self, row: &impl Serialize) -> Result<(), RunFolderError> {
-        let mut line = serde_json::to_vec(row).map_err(|e| self.failed(METRICS, e))?;
+    pub fn record(&mut self, name: &'static str, row: &impl Serialize) -> Result<(), RunFolderError> {
+        let mut line = serde_json::to_vec(row).map_err(|e| self.failed(name, e))?;
         line.push(b'\n');
-        self.append(&line).map_err(|e| self.failed(METRICS, e))
+        self.append(name, &line).map_err(|e| self.failed(name, e))
     }
 
-    fn append(&mut self, line: &[u8]) -> io::Result<()> {
-        let out = match &mut self.metrics {
-            Some(out) => out,
-            none => none.insert(LineWriter::new(File::create_new(self.folder.path().join(METRICS))?)),
+    fn append(&mut self, name: &'static str, line: &[u8]) -> io::Result<()> {
+        let open = self.lines.iter().position(|(open, _)| *open == name);
+        let place = match open {
+            Some(place) => place,
+            None => {
+                let path = self.folder().join(name);
+                let file = File::options().append(true).create(true).open(path)?;
+                self.lines.push((name, LineWriter::new(file)));
+                self.lines.len() - 1
+            }
         };
-        out.write_all(line)
+        self.lines[place].1.write_all(line)
+    }
+
+    /// Reads the first lines of a file of JSON lines, as long as they are wanted, and cuts off the rest: what was written after the
+    /// checkpoint that a run goes on from.
+    ///
+    /// # Errors
+    /// If the file cannot be read or cut, or a line is none of such rows.
+    pub fn keep_lines<R: DeserializeOwned>(
+        &self,
+        name: &str,
+        wanted: impl Fn(&R) -> bool,
+    ) -> Result<Vec<R>, RunFolderError> {
+        let read = || -> Result<Vec<R>, Box<dyn Error + Send + Sync>> {
+            let path = self.folder().join(name);
+            if !path.exists() {
+                return Ok(Vec::new());
+            }
+            let mut from = BufReader::new(File::open(&path)?);
+            let (mut rows, mut end, mut line) = (Vec::new(), 0, Vec::new());
+            while from.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+                match serde_json::from_slice(&line) {
+                    Ok(row) if wanted(&row) => rows.push(row),
+                    Ok(_) => break,
+                    Err(e) => return Err(format!("line {}: {e}", rows.len() + 1).into()),
+                }
+                end += line.len() as u64;
+                line.clear();
+            }
+            File::options().write(true).open(&path)?.set_len(end)?;
+            Ok(rows)
+        };
+        read().map_err(|source| RunFolderError::Lines { path: self.folder().join(name), source })
     }
 
     /// Writes a text file, such as a figure.
@@ -137,7 +251,7 @@ impl RunFolder {
         E: Into<Box<dyn Error + Send + Sync>>,
     {
         assert!(is_part(name), "a run folder holds no file named `{name}`");
-        write(&self.folder.path().join(name)).map_err(|e| self.failed(name, e))
+        write(&self.folder().join(name)).map_err(|e| self.failed(name, e))
     }
 
     /// Moves the run into its place, replacing an earlier one if that was allowed, and returns the place.
@@ -146,19 +260,27 @@ impl RunFolder {
     /// If the place has been taken meanwhile or the folder cannot be moved; the run is then kept where the error says,
     /// and the earlier one where it was.
     pub fn finish(mut self) -> Result<PathBuf, RunFolderError> {
-        if let Some(mut out) = self.metrics.take() {
-            out.flush().map_err(|e| self.failed(METRICS, e))?;
+        for (name, mut out) in std::mem::take(&mut self.lines) {
+            out.flush().map_err(|e| self.failed(name, e))?;
         }
-        match vet(&self.path, self.existing)
-            .map_err(|e| e.to_string())
-            .and_then(|()| swap(self.folder.path(), &self.path))
-        {
+        match vet(&self.path, self.existing).map_err(|e| e.to_string()).and_then(|()| swap(self.folder(), &self.path)) {
             Ok(()) => {
-                // Its contents have moved: there is nothing left for the guard to delete.
-                let _ = self.folder.keep();
+                if let Work::Temporary(folder) = self.work {
+                    // Its contents have moved: there is nothing left for the guard to delete.
+                    let _ = folder.keep();
+                }
+                // The run stands; what only a resumed one would need is a courtesy to remove.
+                let _ = fs::remove_dir_all(self.path.join(checkpoint::FOLDER));
+                let _ = fs::remove_file(self.path.join(LOCK));
                 Ok(self.path)
             }
-            Err(reason) => Err(RunFolderError::Move { path: self.path, kept: self.folder.keep(), reason }),
+            Err(reason) => {
+                let kept = match self.work {
+                    Work::Temporary(folder) => folder.keep(),
+                    Work::Lasting { folder, .. } => folder,
+                };
+                Err(RunFolderError::Move { path: self.path, kept, reason })
+            }
         }
     }
 
@@ -197,7 +319,10 @@ fn vet(path: &Path, existing: Existing) -> Result<(), RunFolderError> {
         let entry = entry.map_err(io_error(path, "read this folder"))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_file = entry.file_type().map_err(io_error(&entry.path(), "read this entry"))?.is_file();
-        if !is_file || !is_part(&name) {
+        if is_file && (name == LOCK || is_half_written(&name)) {
+            continue;
+        }
+        if is_file != (name != checkpoint::FOLDER) || !is_part(&name) {
             return Err(RunFolderError::Foreign { path: path.to_owned(), found: format!("`{name}`") });
         }
         names.push(name);
@@ -216,24 +341,71 @@ fn vet(path: &Path, existing: Existing) -> Result<(), RunFolderError> {
 /// Whether a run may write a file of this name.
 fn is_part(name: &str) -> bool {
     let figure = [".svg", ".csv"].iter().any(|end| name.ends_with(end)) && !name.contains(['/', '\\']);
-    [CONFIG, METRICS, PARAMETERS, "summary.txt"].contains(&name) || figure
+    [CONFIG, METRICS, EVALUATIONS, PARAMETERS, checkpoint::FOLDER].contains(&name) || figure
 }
 
-/// The configuration as JSON, with the program's name and version first.
-fn stamped(config: &impl Serialize) -> serde_json::Result<String> {
-    #[derive(Serialize)]
-    struct Stamped<'a, C> {
-        program: &'static str,
-        version: &'static str,
-        config: &'a C,
-    }
-    let stamped = Stamped { program: "parabola", version: env!("CARGO_PKG_VERSION"), config };
-    Ok(serde_json::to_string_pretty(&stamped)? + "\n")
+/// What the configuration of a run begins with.
+const STAMP: &str = "# parabola ";
+
+/// The first line of a configuration: program and version.
+fn stamp() -> String {
+    format!("{STAMP}{}\n", env!("CARGO_PKG_VERSION"))
 }
 
 fn is_stamped(config: &Path) -> bool {
-    let value = fs::read(config).ok().and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
-    value.is_some_and(|v| v["program"] == "parabola")
+    fs::read(config).is_ok_and(|bytes| bytes.starts_with(STAMP.as_bytes()))
+}
+
+/// What the folder of a run that is not finished has after its name.
+const UNFINISHED: &str = ".unfinished";
+
+/// The folder of the run at this place while it is not finished.
+fn unfinished(path: &Path) -> Result<PathBuf, RunFolderError> {
+    let (parent, name) = place(path)?;
+    Ok(parent.join(format!("{name}{UNFINISHED}")))
+}
+
+/// The file by which a process holds an unfinished run.
+const LOCK: &str = ".lock";
+
+/// Holds a folder for this process, until it ends or drops the file.
+fn lock(folder: &Path) -> Result<File, RunFolderError> {
+    let path = folder.join(LOCK);
+    let file = File::options().create(true).append(true).open(&path).map_err(io_error(&path, "open this file"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(RunFolderError::Busy { path: folder.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(io_error(&path, "lock this file")(source)),
+    }
+}
+
+/// Whether a file of this name is one that was being written when its process was killed.
+fn is_half_written(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(".tmp")
+}
+
+/// Removes files that were being written when a run was killed.
+fn tidy(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() && is_half_written(&entry.file_name().to_string_lossy()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes an unfinished run that has been vetted, all but its lock.
+fn clear(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => fs::remove_dir_all(entry.path())?,
+            false if entry.file_name() != LOCK => fs::remove_file(entry.path())?,
+            false => {}
+        }
+    }
+    Ok(())
 }
 
 /// A temporary folder in `parent` for something to be named `name`.

@@ -2,10 +2,14 @@ use serde_json::json;
 
 use super::*;
 
+fn config(epochs: u32) -> String {
+    format!("epochs = {epochs}\n")
+}
+
 fn write_run(path: &Path, existing: Existing, epochs: u32) -> Result<PathBuf, RunFolderError> {
-    let mut run = RunFolder::create(path, existing, &json!({ "epochs": epochs }))?;
-    run.record(&json!({ "step": 0, "loss": 1.5 }))?;
-    run.record(&json!({ "step": 1, "loss": f64::NAN }))?;
+    let mut run = RunFolder::create(path, existing, &config(epochs))?;
+    run.record(METRICS, &json!({ "step": 0, "loss": 1.5 }))?;
+    run.record(METRICS, &json!({ "step": 1, "loss": f64::NAN }))?;
     run.write("alpha.svg", "<svg/>")?;
     run.write_with(PARAMETERS, |p| fs::write(p, [1, 2, 3]))?;
     run.finish()
@@ -18,9 +22,9 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-fn epochs(folder: &Path) -> serde_json::Value {
-    serde_json::from_slice::<serde_json::Value>(&fs::read(folder.join(CONFIG)).unwrap()).unwrap()["config"]["epochs"]
-        .take()
+fn epochs(folder: &Path) -> i64 {
+    let table: toml::Table = fs::read_to_string(folder.join(CONFIG)).unwrap().parse().unwrap();
+    table["epochs"].as_integer().unwrap()
 }
 
 #[test]
@@ -38,8 +42,8 @@ fn a_run_appears_whole() {
 #[test]
 fn an_unfinished_run_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let mut run = RunFolder::create(&dir.path().join("a"), Existing::Keep, &json!({})).unwrap();
-    run.record(&json!({ "step": 0 })).unwrap();
+    let mut run = RunFolder::create(&dir.path().join("a"), Existing::Keep, "").unwrap();
+    run.record(METRICS, &json!({ "step": 0 })).unwrap();
     drop(run);
     assert!(names(dir.path()).is_empty());
 }
@@ -63,11 +67,11 @@ fn an_earlier_run_survives_a_failed_one() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a");
     write_run(&path, Existing::Replace, 1).unwrap();
-    let run = RunFolder::create(&path, Existing::Replace, &json!({ "epochs": 2 })).unwrap();
+    let run = RunFolder::create(&path, Existing::Replace, &config(2)).unwrap();
     let error = run.write_with(PARAMETERS, |_| Err("the disk is on fire")).unwrap_err();
     assert!(error.to_string().ends_with("cannot write parameters.safetensors: the disk is on fire"), "{error}");
     drop(run);
-    assert_eq!((epochs(&path), names(dir.path())), (1.into(), vec!["a".to_owned()]));
+    assert_eq!((epochs(&path), names(dir.path())), (1, vec!["a".to_owned()]));
 }
 
 #[test]
@@ -80,7 +84,7 @@ fn what_is_no_run_is_refused_even_by_force() {
     assert!(error.to_string().contains("holds `notes.txt`, which is not part of a run"), "{error}");
     let foreign = dir.path().join("foreign");
     fs::create_dir(&foreign).unwrap();
-    fs::write(foreign.join(CONFIG), "{\"mine\": 1}").unwrap();
+    fs::write(foreign.join(CONFIG), "mine = 1").unwrap();
     assert!(matches!(write_run(&foreign, Existing::Replace, 2), Err(RunFolderError::Foreign { .. })));
     fs::create_dir_all(dir.path().join("nested/data.csv")).unwrap();
     assert!(matches!(write_run(&dir.path().join("nested"), Existing::Replace, 2), Err(RunFolderError::Foreign { .. })));
@@ -97,10 +101,10 @@ fn an_empty_folder_is_filled() {
 fn a_place_taken_meanwhile_keeps_both_runs() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a");
-    let slow = RunFolder::create(&path, Existing::Keep, &json!({ "epochs": 1 })).unwrap();
+    let slow = RunFolder::create(&path, Existing::Keep, &config(1)).unwrap();
     write_run(&path, Existing::Keep, 2).unwrap();
     let Err(RunFolderError::Move { kept, .. }) = slow.finish() else { panic!("the second run was overwritten") };
-    assert_eq!((epochs(&kept), epochs(&path)), (1.into(), 2.into()));
+    assert_eq!((epochs(&kept), epochs(&path)), (1, 2));
 }
 
 #[test]
@@ -108,7 +112,7 @@ fn places_that_cannot_hold_a_run_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     fs::write(&file, "x").unwrap();
-    let create = |p: &Path| RunFolder::create(p, Existing::Replace, &json!({})).unwrap_err();
+    let create = |p: &Path| RunFolder::create(p, Existing::Replace, "").unwrap_err();
     assert!(matches!(create(&file), RunFolderError::File { .. }));
     assert!(matches!(create(Path::new("..")), RunFolderError::Unnamed { .. }));
     assert!(matches!(create(Path::new("/")), RunFolderError::Unnamed { .. }));
@@ -133,11 +137,56 @@ fn a_link_to_a_folder_stays_a_link() {
 #[should_panic(expected = "a run folder holds no file named `../x`")]
 fn a_name_that_is_no_part_of_a_run_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let run = RunFolder::create(&dir.path().join("a"), Existing::Keep, &json!({})).unwrap();
+    let run = RunFolder::create(&dir.path().join("a"), Existing::Keep, "").unwrap();
     let _ = run.write("../x", "");
 }
 
 #[test]
 fn default_paths_are_plain() {
     assert_eq!(default_path("my data/é", "exact", 7), Path::new("runs/my-data-é-exact-seed7"));
+}
+
+#[test]
+fn a_run_that_ends_early_can_be_resumed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    let mut run = RunFolder::begin(&path, Existing::Keep, &config(5)).unwrap();
+    for step in 0..5 {
+        run.record(METRICS, &json!({ "step": step })).unwrap();
+    }
+    // Nobody else may write it meanwhile.
+    assert!(matches!(RunFolder::resume(&path), Err(RunFolderError::Busy { .. })));
+    assert!(matches!(RunFolder::begin(&path, Existing::Replace, ""), Err(RunFolderError::Busy { .. })));
+    drop(run);
+    assert_eq!(names(dir.path()), ["a.unfinished"]);
+    // A half-written line is no line.
+    let metrics = dir.path().join("a.unfinished").join(METRICS);
+    fs::write(&metrics, fs::read_to_string(&metrics).unwrap() + "{\"st").unwrap();
+    let error = RunFolder::begin(&path, Existing::Keep, "").unwrap_err().to_string();
+    assert!(error.contains("--resume") && !error.contains('\n'), "{error}");
+    for name in ["a", "a.unfinished", "a.unfinished/"] {
+        let mut run = RunFolder::resume(&dir.path().join(name)).unwrap();
+        let rows: Vec<serde_json::Value> =
+            run.keep_lines(METRICS, |row: &serde_json::Value| row["step"].as_i64() < Some(3)).unwrap();
+        assert_eq!(rows.len(), 3);
+        run.record(METRICS, &json!({ "step": 3 })).unwrap();
+        let kept = fs::read_to_string(&metrics).unwrap();
+        assert_eq!(kept.lines().last(), Some("{\"step\":3}"));
+    }
+    let run = RunFolder::resume(&path).unwrap();
+    fs::create_dir(run.folder().join(checkpoint::FOLDER)).unwrap();
+    run.finish().unwrap();
+    assert_eq!((names(dir.path()), names(&path)), (vec!["a".to_owned()], vec![CONFIG.to_owned(), METRICS.to_owned()]));
+    let error = RunFolder::resume(&path).unwrap_err().to_string();
+    assert!(error.ends_with("cannot be resumed: the run is finished"), "{error}");
+    assert!(matches!(RunFolder::resume(&dir.path().join("b")), Err(RunFolderError::NothingToResume { .. })));
+}
+
+#[test]
+fn an_unfinished_run_is_replaced_where_runs_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a");
+    drop(RunFolder::begin(&path, Existing::Replace, &config(1)).unwrap());
+    RunFolder::begin(&path, Existing::Replace, &config(2)).unwrap().finish().unwrap();
+    assert_eq!((epochs(&path), names(dir.path())), (2, vec!["a".to_owned()]));
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nn::file;
 
 use self::report::ScalingReport;
-use super::report::Report;
+use super::report::{Report, Subject};
 use super::{CostArgs, json};
 use crate::command::CommandError;
 use crate::measure::Measured;
@@ -22,7 +22,7 @@ use crate::session::in_pool;
 /// # Errors
 /// If the model cannot be varied so, its values are beyond the precision, or the figure cannot be written.
 pub(super) fn run(args: &CostArgs, axis: SizeAxis) -> Result<String, CommandError> {
-    let spec = Spec::from_name_or_json(&args.model)?;
+    let spec = args.spec()?;
     let (models, own) = axis.ladder(&spec)?;
     let place = args.out.clone().unwrap_or_else(|| default_place(&spec, axis));
     check_folder(&place).map_err(|e| unwritten(&place, e))?;
@@ -31,7 +31,7 @@ pub(super) fn run(args: &CostArgs, axis: SizeAxis) -> Result<String, CommandErro
             models.iter().map(|m| args.measure(&m.spec, &draw(&m.spec))).collect();
         Ok((measured?, rayon::current_num_threads()))
     })?;
-    let own = Report::new(args, &spec, threads, measured[own]);
+    let own = Report::new(args, Subject::of(args, &spec), args.machine.dtype(), threads, measured[own]);
     let report = ScalingReport::new(own, axis, &models, &measured, place.display().to_string());
     let svg = report.figure(name(&spec))?;
     file::replace(&place, svg.as_bytes()).map_err(|e| unwritten(&place, e))?;

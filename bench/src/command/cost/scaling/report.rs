@@ -34,9 +34,9 @@ exact, approx.: GeN, that is the gradient, and exact num and den or two more los
 
 /// What the command prints: all that it prints of the model itself, and the sweep.
 #[derive(Serialize)]
-pub(super) struct ScalingReport<'a> {
+pub(super) struct ScalingReport {
     #[serde(flatten)]
-    own: Report<'a>,
+    own: Report,
     axis: SizeAxis,
     #[serde(rename = "scaling")]
     entries: Vec<Entry>,
@@ -119,15 +119,9 @@ impl Entry {
     }
 }
 
-impl<'a> ScalingReport<'a> {
+impl ScalingReport {
     /// The report on a model and its sizes, each measured, with the figure in the file `plot`.
-    pub(super) fn new(
-        own: Report<'a>,
-        axis: SizeAxis,
-        models: &[SizedModel],
-        measured: &[Measured],
-        plot: String,
-    ) -> Self {
+    pub(super) fn new(own: Report, axis: SizeAxis, models: &[SizedModel], measured: &[Measured], plot: String) -> Self {
         ScalingReport { own, axis, entries: entries(axis, models, measured), plot }
     }
 
@@ -195,7 +189,7 @@ impl<'a> ScalingReport<'a> {
     }
 }
 
-impl fmt::Display for ScalingReport<'_> {
+impl fmt::Display for ScalingReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ScalingReport { own, axis, plot, .. } = self;
         let (axis, unit, times, growth) = (axis.name(), self.unit(), self.times(), self.growth());
@@ -224,13 +218,14 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::command::cost::report::Subject;
     use crate::command::{Cli, Command};
     use crate::measure::{Checked, Products};
     use crate::reference::Spec;
 
     /// The report on a model whose gradient takes n^`power` milliseconds with n rows or parameters, and exact GeN twice
     /// that.
-    fn report(model: &str, axis: SizeAxis, power: f64, look: impl Fn(&ScalingReport<'_>)) {
+    fn report(model: &str, axis: SizeAxis, power: f64, look: impl Fn(&ScalingReport)) {
         let words = ["parabola", "cost", "--repeats", "3", "--scaling", axis.name(), "--model", model];
         let Ok(Command::Cost(args)) = Cli::try_parse_from(words).map(Cli::chosen) else { panic!("{model}") };
         let spec = Spec::from_name_or_json(model).unwrap();
@@ -243,7 +238,7 @@ mod tests {
             let products = Some(Products { ms: t, flop: 1 });
             Measured { check, check_b: check, ms, flop: ms.map(|_| 1), peak_bytes: ms.map(|_| 1), products }
         });
-        let heading = Report::new(&args, &spec, 1, measured[own]);
+        let heading = Report::new(&args, Subject::of(&args, &spec), args.machine.dtype(), 1, measured[own]);
         look(&ScalingReport::new(heading, axis, &models, &measured, "figure.svg".to_owned()));
     }
 

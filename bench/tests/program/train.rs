@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-use parabola_tests::fixtures::fixture;
-use parabola_tests::program::{one_line_error, parabola};
 use serde_json::Value;
+
+use crate::program::{one_line_error, parabola, tests_data};
 
 fn run(folder: &Path, args: &str) -> Output {
     parabola().args(args.split_whitespace()).current_dir(folder).output().expect("the program")
@@ -64,7 +64,10 @@ fn a_run_writes_its_folder_and_says_how_it_went() {
     }
     let folder = place.path().join("runs/digits-exact-seed3");
     let names: Vec<String> = contents(&folder).into_keys().collect();
-    assert_eq!(names, ["alpha.svg", "config.json", "metrics.jsonl", "parameters.safetensors", "training.svg"]);
+    assert_eq!(
+        names,
+        ["alpha.svg", "config.toml", "evaluations.jsonl", "metrics.jsonl", "parameters.safetensors", "training.svg"]
+    );
     let rows = metrics(&folder);
     assert_eq!(rows.len(), 3 * 22);
     for (i, row) in rows.iter().enumerate() {
@@ -158,20 +161,21 @@ fn the_line_is_drawn_and_tabulated() {
 #[test]
 fn cost_prints_what_the_fixture_says() {
     let place = tempfile::tempdir().unwrap();
-    let f = fixture("mlp-concave").expect("it stands in the repository");
-    let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mlp-concave.safetensors");
+    let weights = tests_data("mlp-concave.safetensors");
+    let expected: Value = serde_json::from_slice(&fs::read(tests_data("expected.json")).unwrap()).unwrap();
+    let expected = &expected["mlp-concave"];
     for (dtype, tolerance) in [("f64", 1e-10), ("f32", 2e-5)] {
         let output = parabola()
             .args(["cost", "--json", "--repeats", "1", "--threads", "1", "--dtype", dtype])
             .arg("--weights")
             .arg(&weights)
-            .args(["--model", &f.expected.spec.to_string()])
+            .args(["--model", &expected["spec"].to_string()])
             .output()
             .unwrap();
         let found: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
-        for (set, want) in [("check", f.expected.check), ("check_b", f.expected.check_b)] {
-            for (key, want) in [("loss", want.loss), ("num", want.num), ("den", want.den), ("gn", want.gn)] {
-                let got = found[set][key].as_f64().unwrap();
+        for set in ["check", "check_b"] {
+            for key in ["loss", "num", "den", "gn"] {
+                let [got, want] = [&found, expected].map(|values| values[set][key].as_f64().unwrap());
                 assert!((got - want).abs() <= tolerance * want.abs(), "{dtype} {set}.{key}: {got}, expected {want}");
             }
         }
@@ -221,7 +225,7 @@ fn bad_files_are_told_in_one_line_with_exit_code_1() {
     write("label.csv", b"a,b,y\n1,2,0\n3,4,-1\n");
     write("ragged.csv", b"a,b,y\n1,2,0\n3,4\n");
     write("foreign.safetensors", b"this is no such file, though it is long enough");
-    let whole = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mlp-concave.safetensors")).unwrap();
+    let whole = fs::read(tests_data("mlp-concave.safetensors")).unwrap();
     write("truncated.safetensors", &whole[..whole.len() - 100]);
     let mut corrupt = whole.clone();
     corrupt[20] ^= 0xff;

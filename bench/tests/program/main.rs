@@ -1,4 +1,6 @@
 //! The program, run as a user runs it.
 
 mod cost;
+mod program;
+mod resume;
 mod train;

@@ -7,8 +7,9 @@ use ad_core::{HessianOperator, Params, Tensor};
 use bench::reference::draw::draw;
 use bench::reference::{Case, Spec};
 use gen_sched::{Objective, Supervised};
-use parabola_tests::program::{one_line_error, parabola};
 use serde_json::{Value, json};
+
+use crate::program::{one_line_error, parabola};
 
 fn cost(args: &[&str]) -> Output {
     parabola().arg("cost").args(["--repeats", "1", "--threads", "1"]).args(args).output().expect("the program")

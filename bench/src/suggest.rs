@@ -4,7 +4,7 @@
 /// than it has letters.
 ///
 /// ```
-/// use bench::reference::suggest::nearest;
+/// use bench::suggest::nearest;
 /// assert_eq!(nearest("szies", &["sizes", "batch"]), Some("sizes"));
 /// assert_eq!(nearest("colour", &["sizes", "batch"]), None);
 /// ```

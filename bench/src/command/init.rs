@@ -1,0 +1,105 @@
+//! `parabola init`: writes a commented configuration to start from.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::CommandError;
+use crate::report::print::print;
+
+/// The help text of the command.
+pub(super) const ABOUT: &str = "\
+    Writes a configuration with comments for one kind of model, to be edited and trained with \
+    `parabola train --config FILE`. The same files stand in the folder examples of the source.";
+
+/// Kinds of models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Fully connected layers, on the built-in digits
+    Mlp,
+    /// Fully connected layers, on a table in CSV
+    Table,
+    /// Convolutions, on images in MNIST's format
+    Cnn,
+    /// A decoder of characters, on a text
+    Gpt,
+    /// A network put together from layers
+    Layers,
+}
+
+impl Kind {
+    /// The configuration's text.
+    fn text(self) -> &'static str {
+        match self {
+            Kind::Mlp => include_str!("../../../examples/mlp.toml"),
+            Kind::Table => include_str!("../../../examples/table.toml"),
+            Kind::Cnn => include_str!("../../../examples/cnn.toml"),
+            Kind::Gpt => include_str!("../../../examples/gpt.toml"),
+            Kind::Layers => include_str!("../../../examples/layers.toml"),
+        }
+    }
+}
+
+/// Flags of `parabola init`.
+#[derive(Clone, Debug, Args)]
+pub struct InitArgs {
+    /// The kind of model
+    #[arg(value_name = "KIND", default_value = "mlp")]
+    pub kind: Kind,
+    /// The file to write
+    #[arg(long, value_name = "FILE", default_value = "parabola.toml")]
+    pub out: PathBuf,
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Writes the file and says what to do with it.
+///
+/// # Errors
+/// If the file exists and is not to be replaced, or cannot be written.
+pub fn run(args: InitArgs) -> Result<(), CommandError> {
+    let failed = |e: std::io::Error| CommandError::Other(format!("{}: cannot write: {e}", args.out.display()).into());
+    let text = args.kind.text();
+    if args.force {
+        nn::file::replace(&args.out, text.as_bytes()).map_err(failed)?;
+    } else {
+        match fs::File::create_new(&args.out) {
+            Ok(mut file) => file.write_all(text.as_bytes()).map_err(failed)?,
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                let message = format!("{}: exists; give --force to replace it, or another --out", args.out.display());
+                return Err(CommandError::Other(message.into()));
+            }
+            Err(e) => return Err(failed(e)),
+        }
+    }
+    let file = args.out.display();
+    print(&format!("wrote {file}; train with: parabola train --config {file}\n")).map_err(CommandError::Output)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn every_example_is_a_configuration() {
+        for kind in Kind::value_variants() {
+            Config::parse(Path::new("example"), kind.text()).unwrap_or_else(|e| panic!("{kind:?}: {e}"));
+        }
+    }
+
+    #[test]
+    fn the_first_example_is_the_default() {
+        let config = Config::parse(Path::new("example"), Kind::Mlp.text()).unwrap();
+        assert_eq!(config.to_toml(), {
+            let mut default = Config::default();
+            default.data.preparation.scaling = Some(default.data.scaling());
+            default.to_toml()
+        });
+    }
+}

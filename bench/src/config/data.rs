@@ -1,0 +1,277 @@
+//! `[data]`: what is trained and tested on.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use super::error::ConfigError;
+use super::read::Reader;
+
+/// The data and how they are prepared.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Data {
+    /// Where they come from.
+    #[serde(flatten)]
+    pub source: Source,
+    /// How they are prepared.
+    #[serde(flatten)]
+    pub preparation: Preparation,
+}
+
+/// Where data come from. Paths are relative to the folder that the program is started in.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Source {
+    /// The handwritten digits that are built in: 1797 images of 8 × 8 pixels in ten classes.
+    Digits(Digits),
+    /// A table with a header.
+    Csv(Csv),
+    /// Images and labels as MNIST has them, gzipped or not.
+    Idx(Idx),
+    /// Two arrays of one NumPy archive.
+    Npz(Npz),
+    /// Two NumPy files.
+    Npy(Npy),
+    /// Characters.
+    Text(Text),
+}
+
+/// Settings of the built-in digits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Digits {
+    /// The share of the samples that is kept for testing.
+    pub test_share: f64,
+}
+
+/// Settings of a CSV file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Csv {
+    /// The file.
+    pub file: PathBuf,
+    /// The column to predict; all others are inputs.
+    pub target: String,
+    /// The share of the rows that is kept for testing.
+    #[serde(default = "fifth")]
+    pub test_share: f64,
+}
+
+/// Settings of IDX files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Idx {
+    /// Images to train on.
+    pub images: PathBuf,
+    /// Their labels.
+    pub labels: PathBuf,
+    /// Images to test on; a share of the others if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_images: Option<PathBuf>,
+    /// Their labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_labels: Option<PathBuf>,
+    /// The share of the samples that is kept for testing where there are no others.
+    #[serde(default = "fifth")]
+    pub test_share: f64,
+}
+
+/// Settings of an NPZ file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Npz {
+    /// The file.
+    pub file: PathBuf,
+    /// Name of the array of inputs, rows first.
+    #[serde(default = "x")]
+    pub inputs: String,
+    /// Name of the array of targets.
+    #[serde(default = "y")]
+    pub targets: String,
+    /// The share of the rows that is kept for testing.
+    #[serde(default = "fifth")]
+    pub test_share: f64,
+}
+
+/// Settings of two NPY files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Npy {
+    /// The array of inputs, rows first.
+    pub inputs: PathBuf,
+    /// The array of targets.
+    pub targets: PathBuf,
+    /// The share of the rows that is kept for testing.
+    #[serde(default = "fifth")]
+    pub test_share: f64,
+}
+
+/// Settings of a text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Text {
+    /// The file, in UTF-8.
+    pub file: PathBuf,
+    /// Characters of a window: a sample.
+    pub context: usize,
+    /// The share of the text, at its end, that is kept for testing.
+    #[serde(default = "tenth")]
+    pub test_share: f64,
+}
+
+fn fifth() -> f64 {
+    0.2
+}
+
+fn tenth() -> f64 {
+    0.1
+}
+
+fn x() -> String {
+    "x".to_owned()
+}
+
+fn y() -> String {
+    "y".to_owned()
+}
+
+impl Default for Digits {
+    fn default() -> Self {
+        Digits { test_share: fifth() }
+    }
+}
+
+/// How inputs are prepared.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Preparation {
+    /// How inputs are scaled, by the training part; by default as is usual for the kind of data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
+    /// The shape of a sample, such as [1, 8, 8] for images; as it is in the file by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<Vec<usize>>,
+    /// Random changes to images, drawn anew in each epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<Augment>,
+}
+
+/// How inputs are scaled, by the training part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scaling {
+    /// Not at all.
+    None,
+    /// Each column to mean 0 and variance 1.
+    Columns,
+    /// All columns together to mean 0 and variance 1.
+    Overall,
+    /// Each column to [0, 1].
+    Range,
+}
+
+/// Random changes to images.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Augment {
+    /// Shifts by up to so many pixels.
+    pub shift: usize,
+    /// Exchanges left and right of half the images.
+    pub flip: bool,
+    /// Height and width of a part cut out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crop: Option<[usize; 2]>,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Data { source: Source::Digits(Digits::default()), preparation: Preparation::default() }
+    }
+}
+
+/// The keys that data of every kind have.
+const COMMON: [&str; 3] = ["scaling", "item", "augment"];
+
+impl Data {
+    pub(super) fn read(mut table: Table, reader: Reader<'_>) -> Result<Self, ConfigError> {
+        let kind = reader.kind(&mut table, "kind", &["digits", "csv", "idx", "npz", "npy", "text"], Some("digits"))?;
+        let common: Table = COMMON.iter().filter_map(|key| table.remove_entry(*key)).collect();
+        let source = match kind {
+            "digits" => Source::Digits(reader.settings(table)?),
+            "csv" => Source::Csv(reader.settings(table)?),
+            "idx" => Source::Idx(reader.settings(table)?),
+            "npz" => Source::Npz(reader.settings(table)?),
+            "npy" => Source::Npy(reader.settings(table)?),
+            _ => Source::Text(reader.settings(table)?),
+        };
+        let data = Data { source, preparation: reader.settings(common)? };
+        data.check(reader)?;
+        Ok(data)
+    }
+
+    fn check(&self, reader: Reader<'_>) -> Result<(), ConfigError> {
+        let share = self.test_share();
+        if !(0.0 < share && share < 1.0) {
+            return Err(reader.complaint_at("test_share", format!("found {share}, expected a number between 0 and 1")));
+        }
+        match &self.source {
+            Source::Idx(Idx { test_images, test_labels, .. }) if test_images.is_some() != test_labels.is_some() => {
+                let (given, missing) =
+                    if test_images.is_some() { ("test_images", "test_labels") } else { ("test_labels", "test_images") };
+                return Err(reader.complaint_at(given, format!("found without {missing}, expected both or neither")));
+            }
+            Source::Text(Text { context: 0, .. }) => {
+                return Err(reader.complaint_at("context", "found 0, expected at least 1"));
+            }
+            _ => {}
+        }
+        match &self.preparation.item {
+            Some(item) if item.contains(&0) || item.is_empty() => {
+                Err(reader.complaint_at("item", format!("found {item:?}, expected sizes of at least 1")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The share of the samples that is kept for testing.
+    pub fn test_share(&self) -> f64 {
+        *self.share()
+    }
+
+    /// Sets that share.
+    pub fn set_test_share(&mut self, share: f64) {
+        *self.share_mut() = share;
+    }
+
+    fn share(&self) -> &f64 {
+        match &self.source {
+            Source::Digits(Digits { test_share })
+            | Source::Csv(Csv { test_share, .. })
+            | Source::Idx(Idx { test_share, .. })
+            | Source::Npz(Npz { test_share, .. })
+            | Source::Npy(Npy { test_share, .. })
+            | Source::Text(Text { test_share, .. }) => test_share,
+        }
+    }
+
+    fn share_mut(&mut self) -> &mut f64 {
+        match &mut self.source {
+            Source::Digits(Digits { test_share })
+            | Source::Csv(Csv { test_share, .. })
+            | Source::Idx(Idx { test_share, .. })
+            | Source::Npz(Npz { test_share, .. })
+            | Source::Npy(Npy { test_share, .. })
+            | Source::Text(Text { test_share, .. }) => test_share,
+        }
+    }
+
+    /// How inputs are scaled where nothing is said: images as a whole, columns each by itself, characters not at all.
+    pub fn scaling(&self) -> Scaling {
+        self.preparation.scaling.unwrap_or(match self.source {
+            Source::Digits(_) | Source::Idx(_) => Scaling::Overall,
+            Source::Csv(_) | Source::Npz(_) | Source::Npy(_) => Scaling::Columns,
+            Source::Text(_) => Scaling::None,
+        })
+    }
+}

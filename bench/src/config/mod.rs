@@ -1,0 +1,142 @@
+//! The configuration of a run: one TOML file of tables `[data]`, `[model]`, `[loss]`, `[direction]`, `[rule]`, `[training]` and
+//! `[checkpoint]`, each of which may be left out.
+//!
+//! ```text
+//!   train.toml ── Config::open ──▶ Config ◀── flags of the command line
+//!                                    │
+//!                                    ├──▶ Session: data, network, direction, rule
+//!                                    └──▶ config.toml of the run, every setting filled in
+//! ```
+
+pub mod data;
+mod direction;
+pub mod error;
+mod layer;
+mod loss;
+mod model;
+mod read;
+mod rule;
+#[cfg(test)]
+mod tests;
+mod training;
+
+use std::fs;
+use std::path::Path;
+
+use nn::Loss;
+use serde::{Serialize, Serializer};
+use toml::{Table, Value};
+
+pub use data::{Data, Source};
+pub use direction::Direction;
+pub use error::{ConfigError, Place};
+pub use layer::Layer;
+pub use model::{Ends, Model};
+pub use rule::{APPROXIMATE_GAMMA, GenParameters, Rule};
+pub use training::{Checkpoints, Dtype, Training};
+
+use read::Reader;
+
+/// Saves a value by the name that its flag takes.
+pub(crate) fn by_name<S: Serializer>(value: &impl ToString, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&value.to_string())
+}
+
+/// Everything that a run is made of.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Config {
+    /// The data.
+    pub data: Data,
+    /// The network.
+    pub model: Model,
+    /// The loss.
+    #[serde(serialize_with = "loss::save")]
+    pub loss: Loss,
+    /// What steps are taken along.
+    pub direction: Direction,
+    /// How far they go.
+    pub rule: Rule,
+    /// How long, and how.
+    pub training: Training,
+    /// What is kept meanwhile.
+    pub checkpoint: Checkpoints,
+}
+
+impl Default for Config {
+    /// The built-in digits, a network of two hidden layers, exact GeN along the gradient.
+    fn default() -> Self {
+        Config {
+            data: Data::default(),
+            model: Model::default(),
+            loss: Loss::cross_entropy(),
+            direction: nn::Optimizer::Sgd.into(),
+            rule: Rule::default(),
+            training: Training::default(),
+            checkpoint: Checkpoints::default(),
+        }
+    }
+}
+
+/// The tables of a configuration.
+const TABLES: [&str; 7] = ["data", "model", "loss", "direction", "rule", "training", "checkpoint"];
+
+impl Config {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is no TOML, or has an unknown key or a value that makes no sense: the message names file, line and
+    /// key, what was found and what was expected.
+    pub fn open(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Config::parse(path, &text)
+    }
+
+    /// Reads a configuration from the text of a file, which errors name.
+    ///
+    /// # Errors
+    /// As for [`open`](Config::open).
+    ///
+    /// ```
+    /// use bench::config::Config;
+    /// use std::path::Path;
+    /// let config = Config::parse(Path::new("a.toml"), "[training]\nepochs = 3\n")?;
+    /// assert_eq!((config.training.epochs, config.training.batch), (3, 64));
+    /// let error = Config::parse(Path::new("a.toml"), "[training]\nepoch = 3\n").unwrap_err().to_string();
+    /// assert!(error.starts_with("a.toml: line 2, training.epoch: unknown key (did you mean epochs?)"), "{error}");
+    /// # Ok::<(), bench::config::ConfigError>(())
+    /// ```
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let mut table: Table = text.parse().map_err(|error| read::syntax(path, text, &error))?;
+        let reader = Reader { source: Some((path, text)), at: "" };
+        reader.only(&table, &TABLES)?;
+        let mut section = |name: &str| table.remove(name).unwrap_or_else(|| Value::Table(Table::new()));
+        let mut within = |name: &'static str| (name, section(name));
+        let [data, model, loss, direction, rule, training, checkpoint] = TABLES.map(&mut within);
+        let training = reader.below(training.0, |at| {
+            let training: Training = at.settings(at.table(training.1)?)?;
+            training.check(at).map(|()| training)
+        })?;
+        let checkpoint = reader.below(checkpoint.0, |at| {
+            let checkpoint: Checkpoints = at.settings(at.table(checkpoint.1)?)?;
+            checkpoint.check(at).map(|()| checkpoint)
+        })?;
+        Ok(Config {
+            data: reader.below(data.0, |at| Data::read(at.table(data.1)?, at))?,
+            model: reader.below(model.0, |at| Model::read(at.table(model.1)?, at))?,
+            loss: reader.below(loss.0, |at| loss::read(at.table(loss.1)?, at))?,
+            direction: reader.below(direction.0, |at| Direction::read(at.table(direction.1)?, at))?,
+            rule: reader.below(rule.0, |at| Rule::read(at.table(rule.1)?, at))?,
+            training,
+            checkpoint,
+        })
+    }
+
+    /// The configuration as TOML, every setting filled in; read again it is the same.
+    ///
+    /// # Panics
+    /// Never: every setting can be written.
+    pub fn to_toml(&self) -> String {
+        let resolved = Config { direction: self.direction.resolved(), ..self.clone() };
+        toml::to_string_pretty(&resolved).expect("settings of TOML's own types")
+    }
+}

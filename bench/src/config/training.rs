@@ -1,0 +1,100 @@
+//! `[training]` and `[checkpoint]`: how long, how often, with what arithmetic.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::ConfigError;
+use super::read::Reader;
+
+/// The floating-point type of a computation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    /// Single precision
+    #[default]
+    F32,
+    /// Double precision
+    F64,
+}
+
+impl Dtype {
+    /// The name by which `--dtype` chooses it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Dtype::F32 => "f32",
+            Dtype::F64 => "f64",
+        }
+    }
+}
+
+/// How training goes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Training {
+    /// Passes over the training data.
+    pub epochs: usize,
+    /// Samples of a mini-batch.
+    pub batch: usize,
+    /// Steps from one evaluation to the next; one at the end of each epoch if 0.
+    pub evaluate_every: usize,
+    /// The most training samples that an evaluation looks at; all if 0.
+    pub evaluate_rows: usize,
+    /// Rows of the micro-batches that gradients are accumulated over; batches are not cut if 0.
+    pub micro_batch: usize,
+    /// The seed of the split, the initial parameters and the mini-batches.
+    pub seed: u64,
+    /// The floating-point type of parameters and data.
+    pub dtype: Dtype,
+    /// Whether one more forward pass measures the decrease of each step.
+    pub measure_decrease: bool,
+}
+
+impl Default for Training {
+    fn default() -> Self {
+        Training {
+            epochs: 20,
+            batch: 64,
+            evaluate_every: 0,
+            evaluate_rows: 0,
+            micro_batch: 0,
+            seed: 0,
+            dtype: Dtype::F32,
+            measure_decrease: true,
+        }
+    }
+}
+
+impl Training {
+    pub(super) fn check(&self, reader: Reader<'_>) -> Result<(), ConfigError> {
+        for (key, n) in [("epochs", self.epochs), ("batch", self.batch)] {
+            if n == 0 {
+                return Err(reader.complaint_at(key, "found 0, expected at least 1"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// When and how many checkpoints are kept while a run goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Checkpoints {
+    /// Steps from one to the next; if 0, at the end of an epoch, at most one in 30 seconds.
+    pub every: usize,
+    /// How many of the last are kept.
+    pub keep: usize,
+}
+
+impl Default for Checkpoints {
+    fn default() -> Self {
+        Checkpoints { every: 0, keep: 2 }
+    }
+}
+
+impl Checkpoints {
+    pub(super) fn check(&self, reader: Reader<'_>) -> Result<(), ConfigError> {
+        match self.keep {
+            0 => Err(reader.complaint_at("keep", "found 0, expected at least 1")),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Checkpoints of a run: what it needs to go on as if it had never stopped.
+//!
+//! ```text
+//!   NAME.unfinished/checkpoints/00000440/manifest.json         step, time, precision, whole numbers of the state
+//!                                       /state.safetensors     parameters, state of the direction, the step before
+//! ```
+//!
+//! A checkpoint is written under another name, flushed to disk and renamed, so that one that is there is whole. Data and random numbers
+//! need no state: both follow from the seed and the step's number.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ad_core::Real;
+use nn::weights::{self, WeightsError};
+use nn::{State, StateError};
+use serde::{Deserialize, Serialize};
+
+/// Name of the folder of checkpoints in that of a run.
+pub const FOLDER: &str = "checkpoints";
+const MANIFEST: &str = "manifest.json";
+const STATE: &str = "state.safetensors";
+
+/// What a checkpoint says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Steps taken.
+    pub step: u64,
+    /// Seconds that the run took so far.
+    pub seconds: f64,
+    /// The floating-point type of the arrays.
+    pub dtype: String,
+    /// Number of arrays.
+    pub arrays: usize,
+    /// The whole numbers of the state, by name; others by their bits.
+    pub numbers: BTreeMap<String, u64>,
+}
+
+/// A checkpoint cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// A file or folder cannot be written or read.
+    #[error("{}: cannot {action}: {source}", .path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was attempted.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The arrays cannot be written or read.
+    #[error(transparent)]
+    Arrays(#[from] WeightsError),
+    /// The manifest is none.
+    #[error("{}: {message}", .path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What was found and expected.
+        message: String,
+    },
+    /// The checkpoint is one of another run.
+    #[error("{}: is no checkpoint of this configuration: {source}", .path.display())]
+    Misfit {
+        /// The folder of the checkpoint.
+        path: PathBuf,
+        /// What does not fit.
+        source: StateError,
+    },
+}
+
+/// Writes a checkpoint into the folder of a run, and removes all but the last `keep`.
+///
+/// # Errors
+/// If it cannot be written; earlier ones are then intact.
+pub fn save<T: Real>(run: &Path, step: u64, seconds: f64, state: State<T>, keep: usize) -> Result<(), CheckpointError> {
+    let all = run.join(FOLDER);
+    let place = all.join(format!("{step:08}"));
+    let beside = all.join(format!(".{step:08}.tmp"));
+    let failed = |path: &Path, action| {
+        let path = path.to_owned();
+        move |source| CheckpointError::Io { path, action, source }
+    };
+    for left in [&beside, &place] {
+        if left.exists() {
+            fs::remove_dir_all(left).map_err(failed(left, "replace this folder"))?;
+        }
+    }
+    fs::create_dir_all(&beside).map_err(failed(&beside, "create this folder"))?;
+    let State { tensors, numbers } = state;
+    weights::save(&beside.join(STATE), tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)))?;
+    let manifest = Manifest { step, seconds, dtype: T::NAME.to_owned(), arrays: tensors.len(), numbers };
+    let text = serde_json::to_string_pretty(&manifest).expect("a manifest of plain values") + "\n";
+    let path = beside.join(MANIFEST);
+    fs::write(&path, text).map_err(failed(&path, "write this file"))?;
+    for name in [STATE, MANIFEST, "."] {
+        let path = beside.join(name);
+        File::open(&path).and_then(|file| file.sync_all()).map_err(failed(&path, "flush this file"))?;
+    }
+    fs::rename(&beside, &place).map_err(failed(&place, "put the checkpoint here"))?;
+    File::open(&all).and_then(|folder| folder.sync_all()).map_err(failed(&all, "flush this folder"))?;
+    let found = list(run)?;
+    for (_, old) in &found[..found.len().saturating_sub(keep)] {
+        fs::remove_dir_all(old).map_err(failed(old, "remove this checkpoint"))?;
+    }
+    Ok(())
+}
+
+/// The checkpoints of a run, first to last, by their steps.
+fn list(run: &Path) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
+    let folder = run.join(FOLDER);
+    let failed = |source| CheckpointError::Io { path: folder.clone(), action: "read this folder", source };
+    let entries = match fs::read_dir(&folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        let step = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+        found.extend(step.map(|step| (step, path)));
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The last checkpoint of a run: its manifest, and the state for [`Stepper::restore`](gen_sched::Stepper::restore). `None` if the run
+/// has none.
+///
+/// # Errors
+/// If it cannot be read, or is of another precision.
+pub fn load_last<T: Real>(run: &Path) -> Result<Option<(PathBuf, Manifest, State<T>)>, CheckpointError> {
+    let Some((step, folder)) = list(run)?.pop() else { return Ok(None) };
+    let path = folder.join(MANIFEST);
+    let wrong = |message: String| CheckpointError::Manifest { path: path.clone(), message };
+    let text = fs::read_to_string(&path).map_err(|source| CheckpointError::Io {
+        path: path.clone(),
+        action: "read this file",
+        source,
+    })?;
+    let manifest: Manifest = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+    if manifest.step != step {
+        return Err(wrong(format!("step: found {}, expected {step}, as the folder is named", manifest.step)));
+    }
+    if manifest.dtype != T::NAME {
+        return Err(wrong(format!("dtype: found {:?}, expected {:?}, as configured", manifest.dtype, T::NAME)));
+    }
+    let tensors: BTreeMap<_, _> = weights::load(&folder.join(STATE))?.into_iter().collect();
+    if tensors.len() != manifest.arrays {
+        return Err(wrong(format!("arrays: found {}, expected {} as in {STATE}", manifest.arrays, tensors.len())));
+    }
+    let state = State { tensors, numbers: manifest.numbers.clone() };
+    Ok(Some((folder, manifest, state)))
+}
+
+#[cfg(test)]
+mod tests {
+    use ad_core::Tensor;
+
+    use super::*;
+
+    fn state(x: f32) -> State<f32> {
+        State { tensors: [("theta.w".to_owned(), Tensor::scalar(x))].into(), numbers: [("steps".to_owned(), 7)].into() }
+    }
+
+    #[test]
+    fn the_last_few_are_kept_and_the_last_is_read() {
+        let run = tempfile::tempdir().unwrap();
+        assert!(load_last::<f32>(run.path()).unwrap().is_none());
+        for step in [9, 10, 100] {
+            save(run.path(), step, 1.5, state(step as f32), 2).unwrap();
+        }
+        let steps: Vec<u64> = list(run.path()).unwrap().into_iter().map(|(step, _)| step).collect();
+        assert_eq!(steps, [10, 100]);
+        let (_, manifest, found) = load_last::<f32>(run.path()).unwrap().unwrap();
+        assert_eq!((manifest.step, found), (100, state(100.0)));
+        // What was left half-written is no checkpoint, and is replaced.
+        fs::create_dir(run.path().join(FOLDER).join(".00000101.tmp")).unwrap();
+        save(run.path(), 101, 2.0, state(1.0), 1).unwrap();
+        assert_eq!(fs::read_dir(run.path().join(FOLDER)).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_damaged_or_foreign_checkpoint_is_named() {
+        let run = tempfile::tempdir().unwrap();
+        save(run.path(), 3, 1.5, state(1.0), 2).unwrap();
+        let error = load_last::<f64>(run.path()).unwrap_err().to_string();
+        assert!(error.contains("manifest.json: dtype: found \"f32\", expected \"f64\""), "{error}");
+        let folder = run.path().join(FOLDER).join("00000003");
+        let arrays = fs::read(folder.join(STATE)).unwrap();
+        fs::write(folder.join(STATE), &arrays[..arrays.len() - 2]).unwrap();
+        let error = load_last::<f32>(run.path()).unwrap_err().to_string();
+        assert!(error.contains("state.safetensors") && !error.contains('\n'), "{error}");
+        fs::write(folder.join(MANIFEST), "{}").unwrap();
+        let error = load_last::<f32>(run.path()).unwrap_err().to_string();
+        assert!(error.contains("manifest.json: missing field `step`"), "{error}");
+    }
+}
