@@ -9,7 +9,7 @@ use nn::data::{
     read_npz,
 };
 use nn::random::Key;
-use nn::{Loss, init_parameters};
+use nn::{Loss, Net, init_parameters, weights};
 
 use crate::command::CommandError;
 use crate::config::data::{Csv, Idx, Npy, Npz, Scaling};
@@ -59,9 +59,10 @@ impl<T: Real> Session<T> {
         };
         let net = config.model.build::<T>(&ends).map_err(|message| CommandError::Usage(format!("model: {message}")))?;
         let network = config.model.describe(&ends);
-        let theta: Params<Tensor<T>> = init_parameters(&*net, key.named("init"));
-        let stepper = Stepper::new(net, theta, config.loss.clone(), config.direction.start(), config.rule.start())
+        let (theta, buffers) = start(&*net, config.training.from.as_deref(), key.named("init"))?;
+        let mut stepper = Stepper::new(net, theta, config.loss.clone(), config.direction.start(), config.rule.start())
             .seeded(key.named("steps"));
+        stepper.set_buffers(buffers);
         let stepper = if config.training.measure_decrease { stepper.measuring_decrease() } else { stepper };
         let stepper = match config.training.micro_batch {
             0 => stepper,
@@ -77,6 +78,25 @@ impl<T: Real> Session<T> {
         Ok(Session { trainer, data, network, rows, text })
     }
 }
+
+/// Parameters and buffers.
+type Arrays<T> = (Params<Tensor<T>>, Params<Tensor<f64>>);
+
+/// The parameters and buffers that a network starts from: drawn, or those of a file.
+fn start<T: Real>(net: &dyn Net<T>, from: Option<&Path>, key: Key) -> Result<Arrays<T>, CommandError> {
+    let (theta, buffers) = (init_parameters::<T>(net, key), net.buffers());
+    let Some(path) = from else { return Ok((theta, buffers)) };
+    let parameters = theta.iter().map(|(name, t)| (name, t.shape()));
+    let expected: Vec<_> = parameters.chain(buffers.iter().map(|(name, t)| (name, t.shape()))).collect();
+    let counted = |name: &str| name == COUNTER || name.ends_with(&format!(".{COUNTER}"));
+    let found = weights::read::<f64>(path)?.into_iter().filter(|(name, _)| !counted(name));
+    let mut found = weights::match_parameters(path, weights::reals(path, found)?, &expected)?;
+    let statistics = found.split_off(theta.names().len());
+    Ok((theta.with(found.iter().map(Tensor::cast).collect()), buffers.with(statistics)))
+}
+
+/// PyTorch's count of the batches that normalisation has seen, on which nothing depends here.
+const COUNTER: &str = "num_batches_tracked";
 
 /// The training and test parts, prepared.
 struct Parts<T: Real> {

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use nn::data::DataError;
+use nn::weights::WeightsError;
 
 use crate::config::ConfigError;
 use crate::reference::load::LoadError;
@@ -29,6 +30,9 @@ pub enum CommandError {
     /// A file of parameters and batch does not fit its model.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// A file of parameters cannot be read, or is not of the network.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
     /// Data cannot be read, or not be used as asked.
     #[error(transparent)]
     Data(#[from] DataError),

@@ -109,6 +109,9 @@ pub struct ModelArgs {
     /// cross-entropy) or huber [default: ce]
     #[arg(long, value_name = "NAME")]
     pub loss: Option<Loss>,
+    /// Start from the parameters in this safetensors file, named as PyTorch names them, instead of random ones
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
     /// The optimizer along whose direction steps are taken: sgd, momentum, nesterov, rmsprop, rmsprop_centered, adagrad,
     /// adam, amsgrad, adamw or lion [default: sgd]
     #[arg(long, value_name = "NAME", help_heading = "Direction")]
@@ -129,6 +132,9 @@ impl ModelArgs {
         }
         if let Some(loss) = &self.loss {
             config.loss = loss.clone();
+        }
+        if let Some(from) = &self.from {
+            config.training.from = Some(from.clone());
         }
         if let Some(optimizer) = self.direction.filter(|named| *named != config.direction.optimizer) {
             config.direction = optimizer.into();

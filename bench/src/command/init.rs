@@ -23,6 +23,8 @@ pub enum Kind {
     Table,
     /// Convolutions, on images in MNIST's format
     Cnn,
+    /// A residual network, on images in MNIST's format
+    Resnet,
     /// A decoder of characters, on a text
     Gpt,
     /// A network put together from layers
@@ -36,6 +38,7 @@ impl Kind {
             Kind::Mlp => include_str!("../../../examples/mlp.toml"),
             Kind::Table => include_str!("../../../examples/table.toml"),
             Kind::Cnn => include_str!("../../../examples/cnn.toml"),
+            Kind::Resnet => include_str!("../../../examples/resnet.toml"),
             Kind::Gpt => include_str!("../../../examples/gpt.toml"),
             Kind::Layers => include_str!("../../../examples/layers.toml"),
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use ad_core::{Params, Real, Tensor};
+use ad_core::{Real, Tensor};
 use clap::Args;
 use gen_sched::{Observer, Reason, Standing, StepReport, Stepper, Summary};
 use nn::Optimizer;
@@ -50,7 +50,7 @@ pub struct TrainArgs {
 }
 
 /// Flags that a resumed run has settled.
-const NOT_RESUMED: [&str; 21] = [
+const NOT_RESUMED: [&str; 22] = [
     "epochs",
     "checkpoint_every",
     "config",
@@ -72,6 +72,7 @@ const NOT_RESUMED: [&str; 21] = [
     "gamma",
     "every",
     "dtype",
+    "from",
 ];
 
 /// Trains and reports.
@@ -138,7 +139,7 @@ fn train<T: Real>(args: &TrainArgs, config: &Config, resumed: Option<RunFolder>)
     });
     trainer.run(&mut watch)?;
     let table = closing_table(&watch.past, watch.clock.seconds());
-    watch.finish(&title, trainer.stepper().theta())?;
+    watch.finish(&title, trainer.stepper())?;
     print(&format!("{table}\nwrote {}\n", shown(&place))).map_err(CommandError::Output)
 }
 
@@ -264,9 +265,11 @@ impl<T: Real> Observer<T> for Watch {
 
 impl Watch {
     /// Writes parameters and figures, and moves the folder into its place.
-    fn finish<T: Real>(self, title: &str, theta: &Params<Tensor<T>>) -> Result<(), CommandError> {
+    fn finish<T: Real>(self, title: &str, stepper: &Stepper<T>) -> Result<(), CommandError> {
         let Watch { folder, progress, past: Past { steps, evaluations, .. }, .. } = self;
         progress.finish();
+        // Running statistics are among a network's arrays in PyTorch's files too.
+        let (theta, buffers) = (stepper.theta(), stepper.buffers().map(Tensor::cast));
         let losses: Vec<_> = steps.iter().map(|row| (row.step, row.loss)).collect();
         let accuracies: Vec<_> =
             evaluations.iter().filter_map(|row| row.test_accuracy.map(|accuracy| (row.step, accuracy))).collect();
@@ -275,7 +278,7 @@ impl Watch {
             .iter()
             .map(|row| RateStep { step: row.step, alpha: row.alpha, fallback: fallback(row.reason) })
             .collect();
-        folder.write_with(PARAMETERS, |path| nn::weights::save(path, theta.iter()))?;
+        folder.write_with(PARAMETERS, |path| nn::weights::save(path, theta.iter().chain(buffers.iter())))?;
         folder.write("training.svg", &training(&Training { title, loss: &losses, test_accuracy: &accuracies })?)?;
         let window = (steps.len() / 20).max(5);
         folder.write("alpha.svg", &plot::rates(&Rates { title, steps: &rates, median_window: Some(window) })?)?;

@@ -2,8 +2,8 @@
 
 use ad_core::ops::{Attention, Pooling, Window};
 use nn::{
-    Activation, Conv1d, Conv2d, Embedding, Flatten, GroupNorm, LayerNorm, Linear, Pool2d, RmsNorm, SelfAttention,
-    Sequential,
+    Activation, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, Dropout, Embedding, Flatten, GroupNorm, LayerNorm, Linear,
+    Lstm, Pool2d, RmsNorm, SelfAttention, Sequential,
 };
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -39,8 +39,14 @@ pub enum Layer {
     RmsNorm,
     /// Normalisation of groups of channels.
     GroupNorm(Groups),
+    /// Normalisation of channels over the mini-batch.
+    BatchNorm,
+    /// Numbers dropped at random in training.
+    Dropout(Share),
+    /// Long short-term memory on (steps, numbers).
+    Lstm(Memory),
     /// A table of vectors looked up by character.
-    Embedding(Table1),
+    Embedding(Vectors),
     /// Multi-head self-attention on (positions, width).
     SelfAttention(Heads),
     /// An elementwise function.
@@ -101,10 +107,32 @@ pub struct Groups {
     pub groups: usize,
 }
 
+/// Settings of dropout.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Share {
+    /// The probability with which a number is dropped.
+    pub p: f64,
+}
+
+/// Settings of long short-term memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Memory {
+    /// Numbers of the hidden state.
+    pub hidden: usize,
+    /// Layers.
+    #[serde(default = "one")]
+    pub layers: usize,
+    /// Whether the output is the last step's alone.
+    #[serde(default)]
+    pub last: bool,
+}
+
 /// Settings of an embedding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Table1 {
+pub struct Vectors {
     /// Numbers of a vector.
     pub size: usize,
 }
@@ -152,6 +180,9 @@ const KINDS: &[&str] = &[
     "layer_norm",
     "rms_norm",
     "group_norm",
+    "batch_norm",
+    "dropout",
+    "lstm",
     "embedding",
     "self_attention",
     "activation",
@@ -185,6 +216,15 @@ impl Layer {
             "layer_norm" => plain(Layer::LayerNorm, table)?,
             "rms_norm" => plain(Layer::RmsNorm, table)?,
             "group_norm" => Layer::GroupNorm(reader.settings(table)?),
+            "batch_norm" => plain(Layer::BatchNorm, table)?,
+            "dropout" => {
+                let share: Share = reader.settings(table)?;
+                if !(0.0..=1.0).contains(&share.p) {
+                    return Err(reader.complaint_at("p", format!("found {}, expected a number from 0 to 1", share.p)));
+                }
+                Layer::Dropout(share)
+            }
+            "lstm" => Layer::Lstm(reader.settings(table)?),
             "embedding" => Layer::Embedding(reader.settings(table)?),
             "self_attention" => Layer::SelfAttention(reader.settings(table)?),
             "activation" => Layer::Activation(reader.settings(table)?),
@@ -288,7 +328,19 @@ impl Layer {
                 }
                 GroupNorm::new(*groups, channels).into()
             }
-            Layer::Embedding(Table1 { size }) => {
+            Layer::BatchNorm => match found[..] {
+                [channels] | [channels, _] => BatchNorm1d::new(channels).into(),
+                [channels, _, _] => BatchNorm2d::new(channels).into(),
+                _ => return Err(misfit("[channels], [channels, length] or [channels, height, width]")),
+            },
+            Layer::Dropout(Share { p }) => Dropout::new(*p).into(),
+            Layer::Lstm(Memory { hidden, layers, last }) => {
+                let [steps, inputs] = found[..] else { return Err(misfit("[steps, numbers]")) };
+                *shape = if *last { vec![*hidden] } else { vec![steps, *hidden] };
+                let lstm = Lstm::new(inputs, *hidden).layers(*layers);
+                if *last { lstm.last() } else { lstm }.into()
+            }
+            Layer::Embedding(Vectors { size }) => {
                 if vocabulary == 0 {
                     return Err(format!("{place}: found numbers, expected a text to look characters up"));
                 }

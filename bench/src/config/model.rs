@@ -2,7 +2,7 @@
 
 use ad_core::Real;
 use ad_core::ops::{Pooling, Window};
-use nn::models::{Cnn as CnnNet, Gpt as GptNet};
+use nn::models::{Cnn as CnnNet, Gpt as GptNet, Norm, ResNet};
 use nn::{Activation, Mlp as MlpNet, Net, Pool2d, Sequential};
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::{Table, Value};
@@ -20,6 +20,8 @@ pub enum Model {
     Mlp(Mlp),
     /// Convolutions, then fully connected layers, on square images.
     Cnn(Cnn),
+    /// A residual network on images.
+    Resnet(Resnet),
     /// A decoder of characters.
     Gpt(Gpt),
     /// Any layers one after another.
@@ -73,6 +75,21 @@ pub enum PoolName {
     None,
 }
 
+/// Settings of the residual network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Resnet {
+    /// Channels of each stage; each but the first halves height and width.
+    pub widths: Vec<usize>,
+    /// Blocks of a stage.
+    pub blocks: usize,
+    /// Groups of channels that are normalised together, sample by sample; 0: each channel over the mini-batch.
+    pub groups: usize,
+    /// The activation.
+    #[serde(serialize_with = "by_name", deserialize_with = "named")]
+    pub act: Activation,
+}
+
 /// Settings of the decoder, whose positions are those of the data's windows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -83,6 +100,8 @@ pub struct Gpt {
     pub heads: usize,
     /// Number of blocks.
     pub blocks: usize,
+    /// The probability with which numbers are dropped in training.
+    pub dropout: f64,
     /// The activation.
     #[serde(serialize_with = "by_name", deserialize_with = "named")]
     pub act: Activation,
@@ -113,9 +132,15 @@ impl Default for Cnn {
     }
 }
 
+impl Default for Resnet {
+    fn default() -> Self {
+        Resnet { widths: vec![16, 32, 64], blocks: 1, groups: 0, act: Activation::Relu }
+    }
+}
+
 impl Default for Gpt {
     fn default() -> Self {
-        Gpt { width: 128, heads: 4, blocks: 2, act: Activation::GeluTanh }
+        Gpt { width: 128, heads: 4, blocks: 2, dropout: 0.0, act: Activation::GeluTanh }
     }
 }
 
@@ -140,9 +165,10 @@ pub struct Ends<'a> {
 
 impl Model {
     pub(super) fn read(mut table: Table, reader: Reader<'_>) -> Result<Self, ConfigError> {
-        let model = match reader.kind(&mut table, "kind", &["mlp", "cnn", "gpt", "layers"], Some("mlp"))? {
+        let model = match reader.kind(&mut table, "kind", &["mlp", "cnn", "resnet", "gpt", "layers"], Some("mlp"))? {
             "mlp" => Model::Mlp(reader.settings(table)?),
             "cnn" => Model::Cnn(reader.settings(table)?),
+            "resnet" => Model::Resnet(reader.settings(table)?),
             "gpt" => Model::Gpt(reader.settings(table)?),
             _ => {
                 reader.only(&table, &["layers"])?;
@@ -174,6 +200,20 @@ impl Model {
                     false => Ok(()),
                 }
             }
+            Model::Resnet(Resnet { widths, blocks, groups, .. }) => {
+                sizes("widths", widths)?;
+                sizes("blocks", &[*blocks])?;
+                match widths.iter().find(|width| *groups > 0 && !width.is_multiple_of(*groups)) {
+                    _ if widths.is_empty() => {
+                        Err(("widths", "found none, expected that of one stage at least".to_owned()))
+                    }
+                    Some(width) => Err(("groups", format!("found {groups}, expected a divisor of the width {width}"))),
+                    None => Ok(()),
+                }
+            }
+            Model::Gpt(Gpt { dropout, .. }) if !(0.0..=1.0).contains(dropout) => {
+                Err(("dropout", format!("found {dropout}, expected a number from 0 to 1")))
+            }
             Model::Gpt(Gpt { width, heads, blocks, .. }) => {
                 sizes("width", &[*width])?;
                 sizes("heads", &[*heads])?;
@@ -191,14 +231,17 @@ impl Model {
     pub fn hidden(&mut self) -> Option<&mut Vec<usize>> {
         match self {
             Model::Mlp(Mlp { hidden, .. }) | Model::Cnn(Cnn { hidden, .. }) => Some(hidden),
-            Model::Gpt(_) | Model::Layers { .. } => None,
+            Model::Resnet(_) | Model::Gpt(_) | Model::Layers { .. } => None,
         }
     }
 
     /// The activation, where the network has one.
     pub fn act(&mut self) -> Option<&mut Activation> {
         match self {
-            Model::Mlp(Mlp { act, .. }) | Model::Cnn(Cnn { act, .. }) | Model::Gpt(Gpt { act, .. }) => Some(act),
+            Model::Mlp(Mlp { act, .. })
+            | Model::Cnn(Cnn { act, .. })
+            | Model::Resnet(Resnet { act, .. })
+            | Model::Gpt(Gpt { act, .. }) => Some(act),
             Model::Layers { .. } => None,
         }
     }
@@ -220,11 +263,21 @@ impl Model {
                 Ok(Box::new(MlpNet::new(&[&[inputs], &hidden[..], &[ends.outputs]].concat(), *act)))
             }
             Model::Cnn(cnn) => cnn.build(ends),
-            Model::Gpt(Gpt { width, heads, blocks, act }) => {
+            Model::Resnet(Resnet { widths, blocks, groups, act }) => {
+                let ([channels, _, _], false) = (ends.item, ends.is_text) else {
+                    return Err(format!(
+                        "found samples of shape {:?}, expected [channels, height, width] for resnet; see data.item",
+                        ends.item
+                    ));
+                };
+                let norm = if *groups == 0 { Norm::Batch } else { Norm::Group(*groups) };
+                Ok(Box::new(ResNet::new(*channels, widths, *blocks, ends.outputs, norm).activation(*act)))
+            }
+            Model::Gpt(Gpt { width, heads, blocks, dropout, act }) => {
                 let ([context], true) = (ends.item, ends.is_text) else {
                     return Err(format!("found samples of shape {:?}, expected a text for gpt", ends.item));
                 };
-                Ok(Box::new(GptNet::new(ends.outputs, *context, *width, *heads, *blocks, *act)))
+                Ok(Box::new(GptNet::new(ends.outputs, *context, *width, *heads, *blocks, *act).dropout(*dropout)))
             }
             Model::Layers { layers } => {
                 let mut shape = ends.item.to_vec();
@@ -258,7 +311,10 @@ impl Model {
                     chain(&[&hidden[..], &[ends.outputs]].concat())
                 )
             }
-            Model::Gpt(Gpt { width, heads, blocks, act }) => {
+            Model::Resnet(Resnet { widths, blocks, act, .. }) => {
+                format!("resnet of widths {}, {blocks} blocks each, {act}", chain(widths))
+            }
+            Model::Gpt(Gpt { width, heads, blocks, act, .. }) => {
                 format!("gpt of {blocks} blocks, width {width}, {heads} heads, {act}")
             }
             Model::Layers { layers } => format!("{} layers", layers.len()),

@@ -43,7 +43,7 @@ fn complaints_name_file_line_key_found_and_expected() {
         ("training = 3\n", "a.toml: line 1, training: found integer 3, expected a table"),
         (
             "[model]\nkind = \"cmm\"\n",
-            "a.toml: line 2, model.kind: found \"cmm\" (did you mean cnn?), expected one of mlp, cnn, gpt, layers",
+            "a.toml: line 2, model.kind: found \"cmm\" (did you mean cnn?), expected one of mlp, cnn, resnet, gpt, layers",
         ),
         (
             "[model]\nact = \"swish\"\n",

@@ -1,5 +1,7 @@
 //! `[training]` and `[checkpoint]`: how long, how often, with what arithmetic.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::error::ConfigError;
@@ -40,6 +42,9 @@ pub struct Training {
     pub evaluate_rows: usize,
     /// Rows of the micro-batches that gradients are accumulated over; batches are not cut if 0.
     pub micro_batch: usize,
+    /// A file of parameters to start from, by name as PyTorch has them, instead of drawn ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<PathBuf>,
     /// The seed of the split, the initial parameters and the mini-batches.
     pub seed: u64,
     /// The floating-point type of parameters and data.
@@ -56,6 +61,7 @@ impl Default for Training {
             evaluate_every: 0,
             evaluate_rows: 0,
             micro_batch: 0,
+            from: None,
             seed: 0,
             dtype: Dtype::F32,
             measure_decrease: true,

@@ -41,7 +41,18 @@ pub fn read<T: Real>(path: &Path) -> Result<Vec<(String, Entry<T>)>, WeightsErro
 /// # Errors
 /// As of [`read`], and if a tensor holds integers.
 pub fn load<T: Real>(path: &Path) -> Result<Vec<(String, Tensor<T>)>, WeightsError> {
-    let reals = |(tensor, entry)| match entry {
+    reals(path, read(path)?)
+}
+
+/// The entries of the file `path` as real tensors.
+///
+/// # Errors
+/// If one holds integers.
+pub fn reals<T: Real>(
+    path: &Path,
+    entries: impl IntoIterator<Item = (String, Entry<T>)>,
+) -> Result<Vec<(String, Tensor<T>)>, WeightsError> {
+    let real = |(tensor, entry)| match entry {
         Entry::Reals(numbers) => Ok((tensor, numbers)),
         Entry::Integers { .. } => Err(WeightsError::Type {
             path: path.into(),
@@ -50,7 +61,7 @@ pub fn load<T: Real>(path: &Path) -> Result<Vec<(String, Tensor<T>)>, WeightsErr
             expected: "F64, F32, F16 or BF16",
         }),
     };
-    read(path)?.into_iter().map(reals).collect()
+    entries.into_iter().map(real).collect()
 }
 
 pub(super) fn parse<T: Real>(path: &Path, bytes: &[u8]) -> Result<Vec<(String, Entry<T>)>, WeightsError> {
