@@ -16,10 +16,11 @@ pub struct Evaluation {
 /// Rows that are evaluated at once.
 const ROWS: usize = 256;
 
-/// Evaluates a network with these buffers on all rows of a batch, 256 at a time: the memory it takes does not grow with their number.
+/// Evaluates a network with these buffers on all rows of a batch, 256 at a time: the memory it takes does not grow with
+/// their number.
 ///
-/// The loss is the mean of the parts' losses, weighted by [`Loss::weight_of`] and summed in their order, hence the same on any number of
-/// threads.
+/// The loss is the mean of the parts' losses, weighted by [`Loss::weight_of`] and summed in their order, hence the same on
+/// any number of threads. Where the rows of a part all weigh nothing, it has no mean, and all rows are evaluated at once.
 ///
 /// # Panics
 /// If a shape does not fit the network or the loss, or a buffer of the network is missing.
@@ -32,24 +33,25 @@ pub fn evaluate<T: Real>(
     on: &Batch<T>,
 ) -> Evaluation {
     let rows = on.targets.rows();
-    let all = loss.weight_of(&on.targets);
-    let part = |from: usize| {
-        let part = on.rows(from, rows.min(from + ROWS));
-        (loss.weight_of(&part.targets), part)
-    };
-    // A part whose rows all weigh nothing has no mean of its own.
-    let alone = rows <= ROWS || (0..rows).step_by(ROWS).any(|from| part(from).0 <= 0.0);
-    let (mut sum, mut right) = (0.0, 0);
-    let mut add = |weight: f64, part: &Batch<T>| {
+    let of = |part: &Batch<T>| {
         let p = Scope::new(theta).within(Context::evaluation(buffers));
         let output = net.forward(&p, &part.inputs);
-        sum += weight * loss.apply(&output, &part.targets).item().to_f64();
-        right += part.targets.labels().map_or(0, |(labels, _)| rightly(&output, labels));
+        let right = part.targets.labels().map_or(0, |(labels, _)| rightly(&output, labels));
+        (loss.apply(&output, &part.targets).item().to_f64(), right)
     };
-    if alone {
-        add(1.0, on);
-    } else {
-        (0..rows).step_by(ROWS).map(part).for_each(|(weight, part)| add(weight / all, &part));
+    let all = loss.weight_of(&on.targets);
+    let (mut sum, mut right) = (0.0, 0);
+    let mut add = |from: usize| {
+        let part = on.rows(from, rows.min(from + ROWS));
+        let share = loss.weight_of(&part.targets) / all;
+        if share > 0.0 {
+            let (value, rightly) = of(&part);
+            (sum, right) = (sum + share * value, right + rightly);
+        }
+        share > 0.0
+    };
+    if rows <= ROWS || !(0..rows).step_by(ROWS).all(&mut add) {
+        (sum, right) = of(on);
     }
     let accuracy = on.targets.labels().map(|(labels, _)| right as f64 / labels.len() as f64);
     Evaluation { loss: sum, accuracy }

@@ -12,7 +12,7 @@
 //! # How data flows
 //!
 //! ```text
-//!   Net + Loss + Batch ──▶ Supervised, or Parted: shards, micro-batches (an Objective)
+//!   Net + Loss + Batch + Context ──▶ Supervised, or Parted: shards, micro-batches (an Objective)
 //!                              │ record at θ, one gradient
 //!                              ▼
 //!   Direction ── ω ──▶ Point ──▶ Line: value, slope, curvature, at(α), hvp    on demand, once, counted (Cost)
@@ -20,6 +20,9 @@
 //!                                  ▼
 //!                              Rule::choose ──▶ Choice: α, Reason, Parabola ──▶ Stepper: θ ← θ − α ω ──▶ StepReport
 //! ```
+//!
+//! All evaluations of a step are of one function: its [context](nn::Context) holds the key of the step and the buffers as they are
+//! before it. Direction and buffers change where the step is taken.
 //!
 //! A [`Stepper`] takes single steps and is all that a loop of one's own needs; a [`Trainer`] adds epochs, shuffled batches
 //! and evaluation. [`closed_form`] computes num and den of a single-layer network by formula, without differentiating

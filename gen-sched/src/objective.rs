@@ -59,8 +59,8 @@ impl<T: Real, F: Fn(&Params<Var<Tensor<T>>>) -> Var<Tensor<T>>> Objective<T> for
 
 /// The loss of a network on one batch, its output marked.
 ///
-/// What a pass sees of the batch in training is noted where the objective is [recorded](Objective::record), at θ; a probe, which asks
-/// for the value alone, notes nothing.
+/// What a pass sees of the batch in training is noted where the objective is [recorded](Objective::record), at θ; a probe,
+/// which asks for the value alone, notes nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Supervised<'a, T: Real> {
     /// The network.

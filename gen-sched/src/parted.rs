@@ -8,9 +8,9 @@ use crate::objective::{Objective, Part, Parts, Supervised};
 
 /// How a mini-batch is cut into parts.
 ///
-/// A network that [mixes rows](nn::Architecture::mixes_rows), as batch normalisation does, is not cut into shards, whatever is asked for:
-/// its loss is not the mean of its shards' losses. In micro-batches each row is normalised with those of its own micro-batch, as in
-/// PyTorch under gradient accumulation; this is then another loss than that of the whole mini-batch.
+/// A network that [mixes rows](nn::Architecture::mixes_rows), as batch normalisation does, is not cut into shards, whatever
+/// is asked for: its loss is not the mean of its shards' losses. In micro-batches each row is normalised with those of its
+/// own micro-batch, as in PyTorch under gradient accumulation; this is then another loss than that of the whole mini-batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Parting {
     /// Into shards where the network is so small that its products are not worth sharing out over threads one by one, else
@@ -96,8 +96,10 @@ impl<'a, T: Real> Parted<'a, T> {
                 assert!(size > 0, "micro-batches need at least one row");
                 size
             }
-            _ if net.mixes_rows() => rows,
-            _ => rows.div_ceil(parting.shards(&batch.targets, theta)).max(1),
+            _ => match parting.shards(&batch.targets, theta) {
+                shards if shards > 1 && !net.mixes_rows() => rows.div_ceil(shards),
+                _ => rows,
+            },
         };
         let all = loss.weight_of(&batch.targets);
         let cut = |first_row: usize| {

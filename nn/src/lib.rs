@@ -11,9 +11,11 @@
 //! ```
 //!
 //! A [`Module`] holds sizes and settings but no numbers: its parameters are a named tree ([`ad_core::Params`]) with
-//! PyTorch's names and (out, in) layout, so the same network runs on plain tensors, on dual numbers and on a tape. An
-//! optimizer is a [`Direction`]: what to step along; how far is a step-size rule's business. Randomness is explicit: a
-//! [`random::Key`] names a stream, and the same key gives the same numbers on any machine.
+//! PyTorch's names and (out, in) layout, so the same network runs on plain tensors, on dual numbers and on a tape. What else
+//! it depends on comes in by the scope's [`Context`]: whether it is trained, the step's key, and buffers such as running
+//! statistics, which change where a step's [`Observations`] are committed. An optimizer is a [`Direction`]: what to step
+//! along; how far is a step-size rule's business. Randomness is explicit: a [`random::Key`] names a stream, and the same key
+//! gives the same numbers on any machine.
 //!
 //! ```
 //! use ad_core::{Ops, Tensor, value_and_grad};

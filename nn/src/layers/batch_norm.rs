@@ -18,10 +18,12 @@ macro_rules! batch_norm {
     ($(#[$doc:meta])* $name:ident, $ranks:pat, $shapes:literal) => {
         $(#[$doc])*
         ///
-        /// (x − mean)/√(variance + ε) ∘ γ + β, with `weight` γ and `bias` β of a number a channel (Ioffe and Szegedy, arXiv 1502.03167). In
-        /// training mean and variance are those of the mini-batch, differentiated through, and the variance is the biased one. In evaluation
-        /// they are the buffers `running_mean` and `running_var`, which each step that is taken moves to the batch's mean and unbiased variance
-        /// by the share `momentum` of the way. PyTorch's buffer `num_batches_tracked`, of which nothing depends, is left out.
+        /// (x − mean)/√(variance + ε) ∘ γ + β, with `weight` γ and `bias` β of a number a channel (Ioffe and Szegedy, arXiv
+        /// 1502.03167). In training mean and variance are those of the mini-batch, differentiated through, and the variance
+        /// is the biased one. In evaluation they are the buffers `running_mean` and `running_var`, which each step that is
+        /// taken moves to the batch's mean and unbiased variance by the share `momentum` of the way. PyTorch's buffer
+        /// `num_batches_tracked`, on which nothing depends, is left out. Training panics on one value a channel, which has
+        /// no variance.
         #[derive(Clone, Copy, Debug, PartialEq)]
         pub struct $name(BatchNorm);
 
@@ -103,9 +105,13 @@ impl BatchNorm {
             "batch_norm: shape {shape:?} has {values} values a channel, of which training needs two at least"
         );
         p.observe(RUNNING, self.momentum, || statistics(&x.primal().to_tensor()));
-        let channels_first = |x: &A, from: [usize; 2]| x.reshape(&[from[0], from[1], places]).permute(&[1, 0, 2]);
-        let by_channel = channels_first(x, [rows, self.channels]).reshape(&[self.channels, values]);
-        channels_first(&by_channel.normalize(true, self.epsilon), [self.channels, rows]).reshape(shape)
+        let swapped = |x: &A, from: [usize; 2]| match places {
+            // Element by element, where pieces to copy whole would be of one each.
+            1 => x.reshape(&from).transpose(),
+            _ => x.reshape(&[from[0], from[1], places]).permute(&[1, 0, 2]),
+        };
+        let by_channel = swapped(x, [rows, self.channels]).reshape(&[self.channels, values]);
+        swapped(&by_channel.normalize(true, self.epsilon), [self.channels, rows]).reshape(shape)
     }
 }
 

@@ -5,11 +5,12 @@ use ad_core::{Array, Ops, Tensor};
 use crate::context::Mode;
 use crate::module::{Architecture, Declarations, Module, Scope};
 
-/// In training each number is 0 with probability `p`, else divided by 1 − p; in evaluation the input as it is (Srivastava et al., JMLR 15,
-/// 2014). PyTorch's `Dropout`.
+/// In training each number is 0 with probability `p`, else divided by 1 − p; in evaluation the input as it is (Srivastava
+/// et al., JMLR 15, 2014). PyTorch's `Dropout`.
 ///
-/// What a row loses is drawn from the step's key, the module's name and the number of the row in the whole mini-batch. Every pass of a step
-/// hence has the same mask, also where the mini-batch is cut into parts; a module that is applied twice under one name drops the same twice.
+/// What a row loses is drawn from the step's key, the module's name and the number of the row in the whole mini-batch.
+/// Every pass of a step hence has the same mask, also where the mini-batch is cut into parts; a module that is applied
+/// twice under one name drops the same twice.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dropout {
     p: f64,

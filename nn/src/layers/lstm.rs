@@ -5,8 +5,9 @@ use ad_core::{Array, Ops};
 use crate::init::Init;
 use crate::module::{Architecture, Declarations, Module, Scope};
 
-/// Long short-term memory (Hochreiter and Schmidhuber, Neural Computation 9, 1997): reads (batch, steps, inputs), gives the hidden state h of
-/// each step, (batch, steps, hidden), or of the last alone, (batch, hidden). PyTorch's `LSTM` with `batch_first`.
+/// Long short-term memory (Hochreiter and Schmidhuber, Neural Computation 9, 1997): reads (batch, steps, inputs), gives the
+/// hidden state h of each step, (batch, steps, hidden), or of the last alone, (batch, hidden). PyTorch's `LSTM` with
+/// `batch_first`.
 ///
 /// With states of zero before the first step,
 ///
@@ -14,8 +15,9 @@ use crate::module::{Architecture, Declarations, Module, Scope};
 ///   (i f g o) = x Wᵢₕᵀ + bᵢₕ + h Wₕₕᵀ + bₕₕ       c ← σ(f) ∘ c + σ(i) ∘ tanh(g)       h ← σ(o) ∘ tanh(c)
 /// ```
 ///
-/// Parameters of layer k: `weight_ih_lk` (4 · hidden, inputs), `weight_hh_lk` (4 · hidden, hidden), `bias_ih_lk` and `bias_hh_lk`
-/// (4 · hidden), all starting uniform within ±1/√hidden. Each layer but the first reads the hidden states of the one below.
+/// Parameters of layer k: `weight_ih_lk` (4 · hidden, inputs), `weight_hh_lk` (4 · hidden, hidden), `bias_ih_lk` and
+/// `bias_hh_lk` (4 · hidden), all starting uniform within ±1/√hidden. Each layer but the first reads the hidden states of
+/// the one below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lstm {
     /// Size of an input.
@@ -78,7 +80,8 @@ impl Lstm {
 
 /// The arrays (…) that x (n, …) holds, in order.
 ///
-/// Cut in halves again and again: a piece's adjoint is padded to what it was cut from, which would be all of x for each, n times n pieces.
+/// Cut in halves again and again: the adjoint of a piece is padded to the shape of what it was cut from, and n pieces cut from
+/// x itself would make n arrays as large as x.
 fn each<A: Array>(x: &A) -> Vec<A> {
     let (n, rest) = (x.shape()[0], &x.shape()[1..]);
     if n == 1 {

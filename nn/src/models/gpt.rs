@@ -60,8 +60,8 @@ impl Gpt {
         }
     }
 
-    /// The same decoder which in training drops, with this probability, numbers of the embedded tokens and of what each part of a block adds
-    /// to its input.
+    /// The same decoder which in training drops, with this probability, numbers of the embedded tokens and of what each part of
+    /// a block adds to its input.
     ///
     /// # Panics
     /// If it is not within [0, 1].

@@ -12,16 +12,19 @@ use crate::module::{Architecture, Declarations, Module, Scope};
 pub enum Norm {
     /// Batch normalisation, as in the original.
     Batch,
-    /// Group normalisation in this number of groups, which divides all widths: a row does not depend on the others of its batch.
+    /// Group normalisation in this number of groups, which divides all widths: a row does not depend on the others of its
+    /// batch.
     Group(usize),
 }
 
-/// A residual network for small images (batch, channels, height, width), of the design for CIFAR-10 in He et al., arXiv 1512.03385, §4.2,
-/// with the names of torchvision's `ResNet`.
+/// A residual network for small images (batch, channels, height, width), of the design for CIFAR-10 in He et al., arXiv
+/// 1512.03385, §4.2, with the names of torchvision's `ResNet`.
 ///
-/// A 3×3 convolution `conv1` with `bn1` and an activation; stages `layer1`, `layer2`, … of basic blocks, each stage but the first starting with stride 2;
-/// the mean of each image; and a linear layer `fc`. A block is σ(`bn2`(`conv2`(σ(`bn1`(`conv1` x)))) + s), of 3×3 convolutions, with s
-/// the input or, where its shape changes, a 1×1 convolution `downsample.0` and normalisation `downsample.1` of it. Convolutions have no bias; σ is ReLU.
+/// A 3×3 convolution `conv1` with `bn1` and an activation; stages `layer1`, `layer2`, … of basic blocks, each stage but the
+/// first starting with stride 2; the mean of each image; and a linear layer `fc`. A block is
+/// σ(`bn2`(`conv2`(σ(`bn1`(`conv1` x)))) + s), of 3×3 convolutions, with s the input or, where its shape changes, a 1×1
+/// convolution `downsample.0` and normalisation `downsample.1` of it. Convolutions have no bias; σ is
+/// ReLU, or another [activation](ResNet::activation).
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResNet {
     conv: Conv2d,

@@ -2,6 +2,7 @@
 
 mod forms;
 mod gauss_newton;
+mod layers;
 mod losses;
 mod negative_control;
 mod nesting;

@@ -1,5 +1,6 @@
 //! Steps and runs: rules, directions and parts against reference values, closed forms and one another.
 
+mod context;
 mod determinism;
 mod directions;
 mod fixtures;
