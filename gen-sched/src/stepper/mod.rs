@@ -137,16 +137,6 @@ impl<T: Real> Stepper<T> {
         &self.theta
     }
 
-    /// The same names with other parameters, from which the next step is taken.
-    ///
-    /// # Panics
-    /// If names or shapes differ.
-    #[track_caller]
-    pub fn set_theta(&mut self, theta: Params<Tensor<T>>) {
-        assert_same_shapes("parameter", &self.theta, &theta);
-        self.theta = theta;
-    }
-
     /// The network's buffers now, such as running statistics: those of all steps taken so far.
     pub fn buffers(&self) -> &Params<Tensor<f64>> {
         &self.buffers

@@ -128,6 +128,12 @@ fn a_step_drops_the_same_however_its_batch_is_cut() {
     }
 }
 
+/// Makes the next step the one of this number.
+fn go_to(stepper: &mut Stepper<f64>, step: u64) {
+    let state = stepper.state().with_number("steps", step);
+    stepper.restore(state).unwrap();
+}
+
 #[test]
 fn every_step_drops_anew_and_every_probe_of_it_the_same() {
     let (net, batch) = (dropping(), values(23));
@@ -135,10 +141,10 @@ fn every_step_drops_anew_and_every_probe_of_it_the_same() {
     let at = |stepper: &Stepper<f64>| stepper.with_line(&batch, |line| (line.value(), line.at(1e-9)));
     let (value, near) = at(&one);
     assert!((value - near).abs() < 1e-7);
-    one.set_steps(1);
+    go_to(&mut one, 1);
     let next = at(&one);
     assert!((next.0 - value).abs() > 1e-4 && (next.0 - next.1).abs() < 1e-7);
-    one.set_steps(0);
+    go_to(&mut one, 0);
     assert_eq!(at(&one), (value, near));
     let other_key = at(&stepper(&net, ExactGen::default()).seeded(Key::new(5))).0;
     assert!((other_key - value).abs() > 1e-4);
@@ -219,16 +225,14 @@ fn evaluation_in_batches_is_that_at_once() {
 }
 
 #[test]
-fn a_run_goes_on_from_parameters_buffers_and_step() {
+fn a_run_goes_on_from_its_state() {
     let net = Sequential::new([Layer::from(Dropout::new(0.2)), Layer::from(normalising())]);
     let batch = values(23);
     let mut whole = stepper(&net, Constant::new(0.1));
     let mut later = stepper(&net, Constant::new(0.1));
     for i in 0..4 {
         if i == 2 {
-            later.set_theta(whole.theta().clone());
-            later.set_buffers(whole.buffers().clone());
-            later.set_steps(whole.steps());
+            later.restore(whole.state()).unwrap();
         }
         let report = whole.step(&batch.inputs, &batch.targets);
         if i >= 2 {
