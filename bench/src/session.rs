@@ -59,6 +59,7 @@ impl<T: Real> Session<T> {
         };
         let net = config.model.build::<T>(&ends).map_err(|message| CommandError::Usage(format!("model: {message}")))?;
         let network = config.model.describe(&ends);
+        check_parts(&*net, config)?;
         let (theta, buffers) = start(&*net, config.training.from.as_deref(), key.named("init"))?;
         let mut stepper = Stepper::new(net, theta, config.loss.clone(), config.direction.start(), config.rule.start())
             .seeded(key.named("steps"));
@@ -77,6 +78,23 @@ impl<T: Real> Session<T> {
         }
         Ok(Session { trainer, data, network, rows, text })
     }
+}
+
+/// Refuses batches of which a part has a single row where rows are normalised together.
+fn check_parts<T: Real>(net: &dyn Net<T>, config: &Config) -> Result<(), CommandError> {
+    let (batch, part) = (config.training.batch, config.training.micro_batch);
+    let fewest = match part {
+        0 => batch,
+        part if part < batch && !batch.is_multiple_of(part) => batch % part,
+        part => part.min(batch),
+    };
+    if fewest > 1 || !net.mixes_rows() {
+        return Ok(());
+    }
+    let cut = if part == 0 { String::new() } else { format!(" in micro-batches of {part}") };
+    let message =
+        format!("training.batch: found {batch}{cut}, expected two rows at least wherever batch_norm normalises");
+    Err(CommandError::Usage(message))
 }
 
 /// Parameters and buffers.

@@ -53,10 +53,11 @@ pub enum CommandError {
 impl CommandError {
     /// The exit code of the program: 2 for misuse, 1 for failure.
     pub fn exit_code(&self) -> u8 {
-        let misuse = matches!(
-            self,
-            CommandError::Usage(_) | CommandError::Spec(_) | CommandError::Data(DataError::BatchSize { .. })
-        );
+        let misuse = match self {
+            CommandError::Usage(_) | CommandError::Spec(_) | CommandError::Data(DataError::BatchSize { .. }) => true,
+            CommandError::Config(error) => !matches!(error, ConfigError::Read { .. }),
+            _ => false,
+        };
         if misuse { 2 } else { 1 }
     }
 }

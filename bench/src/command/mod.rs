@@ -5,6 +5,7 @@ pub mod error;
 pub mod flags;
 pub mod init;
 pub mod line;
+pub mod sample;
 pub mod train;
 mod values;
 
@@ -52,6 +53,9 @@ pub enum Command {
     /// Draw the loss along the direction of a step against its parabola
     #[command(long_about = line::ABOUT)]
     Line(line::LineArgs),
+    /// Write text with a network that was trained on a text
+    #[command(long_about = sample::ABOUT)]
+    Sample(sample::SampleArgs),
     /// Time value, gradient, Hessian-vector product and GeN on a reference model
     #[command(long_about = cost::ABOUT)]
     Cost(cost::CostArgs),
@@ -74,6 +78,7 @@ impl Command {
             Command::Train(args) => train::run(args),
             Command::Init(args) => init::run(args),
             Command::Line(args) => line::run(args),
+            Command::Sample(args) => sample::run(args),
             Command::Cost(args) => cost::run(args),
         }
     }
