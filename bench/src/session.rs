@@ -144,12 +144,10 @@ fn parts<T: Real>(config: &Config, key: Key) -> Result<Parts<T>, CommandError> {
     }
     match &data.source {
         Source::Digits(_) => prepare.split::<f64, T>(&digits()),
-        Source::Csv(Csv { file, target, .. }) => prepare.split::<f64, T>(&read_csv(file, target, kind)?),
-        Source::Npz(Npz { file, inputs, targets, .. }) => {
-            prepare.split::<T, T>(&read_npz(file, inputs, targets, kind)?)
-        }
-        Source::Npy(Npy { inputs, targets, .. }) => prepare.split::<T, T>(&read_npy(inputs, targets, kind)?),
-        Source::Idx(Idx { images, labels, test_images: Some(test_images), test_labels: Some(test_labels), .. }) => {
+        Source::Csv(Csv { file, target }) => prepare.split::<f64, T>(&read_csv(file, target, kind)?),
+        Source::Npz(Npz { file, inputs, targets }) => prepare.split::<T, T>(&read_npz(file, inputs, targets, kind)?),
+        Source::Npy(Npy { inputs, targets }) => prepare.split::<T, T>(&read_npy(inputs, targets, kind)?),
+        Source::Idx(Idx { images, labels, test_images: Some(test_images), test_labels: Some(test_labels) }) => {
             let train = read_idx::<T>(images, labels, None)?;
             let test = read_idx::<T>(test_images, test_labels, Some(train.outputs()))?;
             prepare.scaled(train, test)
@@ -157,7 +155,7 @@ fn parts<T: Real>(config: &Config, key: Key) -> Result<Parts<T>, CommandError> {
         Source::Idx(Idx { images, labels, .. }) => prepare.split::<T, T>(&read_idx(images, labels, None)?),
         Source::Text(settings) => {
             let text = Text::read(&settings.file)?;
-            let (train, test) = text.split(settings.test_share)?;
+            let (train, test) = text.split(data.test_share())?;
             let (train, test) = (train.windows(settings.context)?, test.windows(settings.context)?);
             Ok(Parts { text: Some(text), ..prepare.scaled::<T, T>(train, test)? })
         }

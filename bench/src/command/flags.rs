@@ -83,11 +83,10 @@ pub struct DataArgs {
 impl DataArgs {
     fn apply(&self, config: &mut Config) {
         if let (Some(file), Some(target)) = (self.data.clone(), self.target.clone()) {
-            let test_share = config.data.test_share();
-            config.data.source = Source::Csv(Csv { file, target, test_share });
+            config.data.source = Source::Csv(Csv { file, target });
         }
         if let Some(share) = self.test_share {
-            config.data.set_test_share(share);
+            config.data.preparation.test_share = Some(share);
         }
         config.training.batch = self.batch.unwrap_or(config.training.batch);
         config.training.seed = self.seed.unwrap_or(config.training.seed);

@@ -17,8 +17,8 @@ use crate::session::{Session, in_pool};
 
 /// The help text of the command.
 pub(super) const ABOUT: &str = "\
-    Reads the run folder of a network that was trained on a text, and writes characters one after another, each drawn by \
-    the probabilities that the network gives after those before it.";
+    Writes text with a network that was trained on a text, of which this is the run folder: characters one after another, \
+    each drawn by the probabilities that the network gives after those before it.";
 
 /// Flags of `parabola sample`.
 #[derive(Clone, Debug, Args)]

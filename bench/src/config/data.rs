@@ -37,13 +37,10 @@ pub enum Source {
     Text(Text),
 }
 
-/// Settings of the built-in digits.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Digits {
-    /// The share of the samples that is kept for testing.
-    pub test_share: f64,
-}
+/// The built-in digits have no settings of their own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Digits {}
 
 /// Settings of a CSV file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,9 +50,6 @@ pub struct Csv {
     pub file: PathBuf,
     /// The column to predict; all others are inputs.
     pub target: String,
-    /// The share of the rows that is kept for testing.
-    #[serde(default = "fifth")]
-    pub test_share: f64,
 }
 
 /// Settings of IDX files.
@@ -72,9 +66,6 @@ pub struct Idx {
     /// Their labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_labels: Option<PathBuf>,
-    /// The share of the samples that is kept for testing where there are no others.
-    #[serde(default = "fifth")]
-    pub test_share: f64,
 }
 
 /// Settings of an NPZ file.
@@ -89,9 +80,6 @@ pub struct Npz {
     /// Name of the array of targets.
     #[serde(default = "y")]
     pub targets: String,
-    /// The share of the rows that is kept for testing.
-    #[serde(default = "fifth")]
-    pub test_share: f64,
 }
 
 /// Settings of two NPY files.
@@ -102,9 +90,6 @@ pub struct Npy {
     pub inputs: PathBuf,
     /// The array of targets.
     pub targets: PathBuf,
-    /// The share of the rows that is kept for testing.
-    #[serde(default = "fifth")]
-    pub test_share: f64,
 }
 
 /// Settings of a text.
@@ -115,17 +100,6 @@ pub struct Text {
     pub file: PathBuf,
     /// Characters of a window: a sample.
     pub context: usize,
-    /// The share of the text, at its end, that is kept for testing.
-    #[serde(default = "tenth")]
-    pub test_share: f64,
-}
-
-fn fifth() -> f64 {
-    0.2
-}
-
-fn tenth() -> f64 {
-    0.1
 }
 
 fn x() -> String {
@@ -136,16 +110,13 @@ fn y() -> String {
     "y".to_owned()
 }
 
-impl Default for Digits {
-    fn default() -> Self {
-        Digits { test_share: fifth() }
-    }
-}
-
-/// How inputs are prepared.
+/// How samples are parted and prepared.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Preparation {
+    /// The share of the samples that is kept for testing, and never trained on; of a text the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_share: Option<f64>,
     /// How inputs are scaled, by the training part; by default as is usual for the kind of data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,
@@ -191,7 +162,7 @@ impl Default for Data {
 }
 
 /// The keys that data of every kind have.
-const COMMON: [&str; 3] = ["scaling", "item", "augment"];
+const COMMON: [&str; 4] = ["test_share", "scaling", "item", "augment"];
 
 impl Data {
     pub(super) fn read(mut table: Table, reader: Reader<'_>) -> Result<Self, ConfigError> {
@@ -234,36 +205,20 @@ impl Data {
         }
     }
 
-    /// The share of the samples that is kept for testing.
+    /// The share of the samples that is kept for testing: where nothing is said a tenth of a text, a fifth of others.
     pub fn test_share(&self) -> f64 {
-        *self.share()
+        let usual = if matches!(self.source, Source::Text(_)) { 0.1 } else { 0.2 };
+        self.preparation.test_share.unwrap_or(usual)
     }
 
-    /// Sets that share.
-    pub fn set_test_share(&mut self, share: f64) {
-        *self.share_mut() = share;
-    }
-
-    fn share(&self) -> &f64 {
-        match &self.source {
-            Source::Digits(Digits { test_share })
-            | Source::Csv(Csv { test_share, .. })
-            | Source::Idx(Idx { test_share, .. })
-            | Source::Npz(Npz { test_share, .. })
-            | Source::Npy(Npy { test_share, .. })
-            | Source::Text(Text { test_share, .. }) => test_share,
-        }
-    }
-
-    fn share_mut(&mut self) -> &mut f64 {
-        match &mut self.source {
-            Source::Digits(Digits { test_share })
-            | Source::Csv(Csv { test_share, .. })
-            | Source::Idx(Idx { test_share, .. })
-            | Source::Npz(Npz { test_share, .. })
-            | Source::Npy(Npy { test_share, .. })
-            | Source::Text(Text { test_share, .. }) => test_share,
-        }
+    /// The same data with what is usual for their kind filled in.
+    pub fn resolved(&self) -> Self {
+        let preparation = Preparation {
+            test_share: Some(self.test_share()),
+            scaling: Some(self.scaling()),
+            ..self.preparation.clone()
+        };
+        Data { source: self.source.clone(), preparation }
     }
 
     /// How inputs are scaled where nothing is said: images as a whole, columns each by itself, characters not at all.

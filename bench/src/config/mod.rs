@@ -136,7 +136,8 @@ impl Config {
     /// # Panics
     /// Never: every setting can be written.
     pub fn to_toml(&self) -> String {
-        let resolved = Config { direction: self.direction.resolved(), ..self.clone() };
+        let (data, direction) = (self.data.resolved(), self.direction.resolved());
+        let resolved = Config { data, direction, ..self.clone() };
         toml::to_string_pretty(&resolved).expect("settings of TOML's own types")
     }
 }

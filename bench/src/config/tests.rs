@@ -25,7 +25,11 @@ fn nothing_said_is_the_default_and_what_is_saved_is_read_again() {
         let saved = config.to_toml();
         let again = parse(&saved).unwrap_or_else(|e| panic!("{e}\n{saved}"));
         assert_eq!(again.to_toml(), saved, "{text}");
-        assert_eq!((&again.data, &again.model, &again.loss), (&config.data, &config.model, &config.loss), "{saved}");
+        assert_eq!(
+            (&again.data, &again.model, &again.loss),
+            (&config.data.resolved(), &config.model, &config.loss),
+            "{saved}"
+        );
     }
 }
 

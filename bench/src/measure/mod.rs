@@ -22,7 +22,7 @@ use std::hint::black_box;
 
 use ad_core::{Real, buffer, work};
 use gen_sched::Point;
-use nn::{Loss, Net, Optimizer};
+use nn::{Context, Loss, Net, Optimizer};
 use serde::Serialize;
 
 use self::model::{Model, Set};
@@ -123,6 +123,8 @@ pub struct Problem<'a, T: Real> {
     pub loss: &'a Loss,
     /// Parameters and batch.
     pub case: &'a Case,
+    /// What the network is evaluated for, and with which buffers.
+    pub context: Context<'a>,
     /// The reference model that it is, if it is one: the gradient's products alone are known for some.
     pub spec: Option<&'a Spec>,
 }
@@ -211,7 +213,11 @@ mod tests {
 
     fn measured<T: Real>(spec: &Spec, case: &Case) -> Measured {
         let net = spec.net::<T>();
-        measure(&Problem { net: &*net, loss: &spec.loss, case, spec: Some(spec) }, Optimizer::Sgd, 1)
+        measure(
+            &Problem { net: &*net, loss: &spec.loss, case, context: Context::default(), spec: Some(spec) },
+            Optimizer::Sgd,
+            1,
+        )
     }
 
     fn dot(a: &Params<Tensor<f64>>, b: &Params<Tensor<f64>>) -> f64 {
@@ -227,7 +233,8 @@ mod tests {
         let spec = spec(extra);
         let case = draw(&spec);
         let net = spec.net::<f64>();
-        let problem = Problem { net: &*net, loss: &spec.loss, case: &case, spec: Some(&spec) };
+        let problem =
+            Problem { net: &*net, loss: &spec.loss, case: &case, context: Context::default(), spec: Some(&spec) };
         let measured = measure(&problem, optimizer, 1);
         let cases = [case.clone(), case.set_b()];
         let objectives = cases.each_ref().map(|c| Supervised::new(&*net, &spec.loss, &c.batch));

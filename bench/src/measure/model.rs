@@ -3,7 +3,7 @@
 use ad_core::{Params, Real, Tensor};
 use gen_sched::{Line, Objective, Parted, Parting, Point};
 use nn::data::Batch;
-use nn::{Direction, Loss, Net, Optimizer};
+use nn::{Context, Direction, Loss, Net, Optimizer};
 
 use super::{Checked, Problem};
 use crate::reference::Case;
@@ -40,13 +40,14 @@ impl<T: Real> Set<T> {
 pub(super) struct Model<'a, T: Real> {
     net: &'a dyn Net<T>,
     loss: &'a Loss,
+    context: Context<'a>,
     probe: Params<Tensor<T>>,
 }
 
 impl<'m, T: Real> Model<'m, T> {
     pub(super) fn new(problem: &Problem<'m, T>) -> Self {
-        let Problem { net, loss, case, .. } = *problem;
-        Model { net, loss, probe: case.probe_direction().map(Tensor::cast) }
+        let Problem { net, loss, case, context, .. } = *problem;
+        Model { net, loss, context, probe: case.probe_direction().map(Tensor::cast) }
     }
 
     /// Both sets. The direction of each has taken one step on the other set, so that it differs from the gradient if it
@@ -61,7 +62,7 @@ impl<'m, T: Real> Model<'m, T> {
     }
 
     pub(super) fn objective<'a>(&'a self, set: &'a Set<T>) -> Parted<'a, T> {
-        Parted::new(self.net, self.loss, &set.batch, Parting::Automatic, &set.theta)
+        Parted::new(self.net, self.loss, &set.batch, Parting::Automatic, &set.theta).within(self.context)
     }
 
     pub(super) fn value(&self, set: &Set<T>) -> f64 {

@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn rows_are_read_as_they_were_written() {
         let text = r#"{"step":3,"loss":0.1,"num":null,"den":2.5,"gn":null,"fitted_num":null,"fitted_den":null,"alpha":0.0,
-            "reason":"non_finite","predicted":null,"actual":null,"values":1,"gradients":1,"curvatures":1,"hvps":0,"cost":2.0,"ms":0.25}"#;
+            "reason":"non_finite","predicted":null,"actual":null,"values":0,"gradients":1,"curvatures":1,"hvps":0,"cost":2.0,"ms":0.25}"#;
         let row: StepRow = serde_json::from_str(text).unwrap();
         let again = serde_json::to_string(&StepRow::new(&row.report(), row.ms)).unwrap();
         assert_eq!(again, serde_json::to_string(&row).unwrap());

@@ -4,7 +4,7 @@ use ad_core::{HessianOperator, Params, Real, Tensor, Var};
 use bench::measure::{Problem, measure};
 use bench::reference::Case;
 use gen_sched::{Objective, Point, Supervised};
-use nn::Optimizer;
+use nn::{Context, Optimizer};
 use parabola_tests::fixtures::{Check, Fixture, fixture};
 
 const SMALL: [&str; 6] = ["single-layer", "mlp-digits", "mlp-concave", "cnn-small", "cnn-pools", "gpt-small"];
@@ -48,7 +48,8 @@ fn checks<T: Real>(f: &Fixture, tolerance: f64) {
 fn timed_checks<T: Real>(f: &Fixture, tolerance: f64) {
     let measured = {
         let net = f.spec.net::<T>();
-        let problem = Problem { net: &*net, loss: &f.spec.loss, case: &f.case, spec: Some(&f.spec) };
+        let problem =
+            Problem { net: &*net, loss: &f.spec.loss, case: &f.case, context: Context::default(), spec: Some(&f.spec) };
         measure(&problem, Optimizer::Sgd, 1)
     };
     for (set, found, expected) in [("A", measured.check, f.expected.check), ("B", measured.check_b, f.expected.check_b)]

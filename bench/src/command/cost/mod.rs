@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use ad_core::{Real, Tensor};
 use clap::Args;
-use nn::Optimizer;
+use nn::random::Key;
+use nn::{Context, Optimizer};
 use serde::Serialize;
 
 use self::report::{Report, Subject};
@@ -115,7 +116,10 @@ impl CostArgs {
 
     fn measure_in<T: Real>(&self, spec: &Spec, case: &Case, name: &str) -> Result<Measured, CommandError> {
         let net = spec.net();
-        self.measure_problem(&Problem::<T> { net: &*net, loss: &spec.loss, case, spec: Some(spec) }, name)
+        self.measure_problem(
+            &Problem::<T> { net: &*net, loss: &spec.loss, case, context: Context::default(), spec: Some(spec) },
+            name,
+        )
     }
 
     /// Times a problem that errors call by this name.
@@ -160,7 +164,8 @@ fn configured<T: Real>(args: &CostArgs, path: &Path, config: &Config) -> Result<
     let session = Session::<T>::open(config)?;
     let stepper = session.trainer.stepper();
     let case = Case { theta: stepper.theta().map(Tensor::cast), batch: session.trainer.batch_at(0).cast() };
-    let problem = Problem { net: stepper.net(), loss: stepper.loss(), case: &case, spec: None };
+    let context = Context::training(Key::new(config.training.seed), stepper.buffers());
+    let problem = Problem { net: stepper.net(), loss: stepper.loss(), case: &case, context, spec: None };
     let name = path.display().to_string();
     let measured = args.measure_problem(&problem, &name)?;
     let params = case.theta.arrays().iter().map(Tensor::len).sum();
