@@ -78,9 +78,18 @@ impl<T: Real, F: Fn(usize, &mut [T]) -> f64 + Sync> Kernel for Pieces<T, F> {
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
-        let first = from / self.0;
-        out.chunks_mut(self.0).enumerate().map(|(i, out)| (self.1)(first + i, out)).sum()
+        let (first, mut sum) = (from / self.0, 0.0);
+        for (i, out) in out.chunks_mut(self.0).enumerate() {
+            sum += (self.1)(first + i, out);
+        }
+        sum
     }
+}
+
+/// A closure for [`pieces`] as it is. Only where a closure is an argument can it be marked to be inlined always, and only inlined is it
+/// compiled for the processor's vector instructions, as the kernel that calls it is.
+pub(crate) fn inlined<T, F: Fn(usize, &mut [T]) -> f64>(f: F) -> F {
+    f
 }
 
 /// Calls `f` with the number of each piece of `size` numbers of `out`, such as a row or an image, and the piece, all of which it
@@ -126,7 +135,9 @@ impl<T: Real, F: Fn(T) -> T + Sync> Kernel for Each<'_, T, F> {
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
         let a = &self.0[from..from + out.len()];
-        out.iter_mut().zip(a).for_each(|(o, &a)| *o = (self.1)(a));
+        for (o, &a) in out.iter_mut().zip(a) {
+            *o = (self.1)(a);
+        }
         0.0
     }
 }
@@ -145,7 +156,9 @@ impl<T: Real, F: Fn(T, T) -> T + Sync> Kernel for Pairs<'_, T, F> {
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
         let (a, b) = (&self.0[from..from + out.len()], &self.1[from..from + out.len()]);
-        out.iter_mut().zip(a).zip(b).for_each(|((o, &a), &b)| *o = (self.2)(a, b));
+        for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
+            *o = (self.2)(a, b);
+        }
         0.0
     }
 }
@@ -164,7 +177,9 @@ impl<T: Real, F: Fn(T, T, T) -> T + Sync> Kernel for Triples<'_, T, F> {
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
         let [a, b, c] = self.0.map(|x| &x[from..from + out.len()]);
-        out.iter_mut().zip(a).zip(b).zip(c).for_each(|(((o, &a), &b), &c)| *o = (self.1)(a, b, c));
+        for (((o, &a), &b), &c) in out.iter_mut().zip(a).zip(b).zip(c) {
+            *o = (self.1)(a, b, c);
+        }
         0.0
     }
 }
@@ -183,7 +198,9 @@ impl<T: Real, F: Fn(T, T) -> T + Sync> Kernel for Onto<'_, T, F> {
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
         let a = &self.0[from..from + out.len()];
-        out.iter_mut().zip(a).for_each(|(o, &a)| *o = (self.1)(*o, a));
+        for (o, &a) in out.iter_mut().zip(a) {
+            *o = (self.1)(*o, a);
+        }
         0.0
     }
 }

@@ -211,11 +211,18 @@ impl<T: Real> Tensor<T> {
             // A row repeated down the other operand, such as a bias.
             (a, b) if shape == self.shape && shape.ends_with(&other.shape) && !b.is_empty() => {
                 Tensor::filled(&shape, |out| {
-                    kernel::pieces(out, b.len(), 1, |i, out| {
-                        let row = &a[i * b.len()..];
-                        out.iter_mut().zip(row).zip(b).for_each(|((o, &a), &b)| *o = f(a, b));
-                        0.0
-                    });
+                    kernel::pieces(
+                        out,
+                        b.len(),
+                        1,
+                        #[inline(always)]
+                        |i, out| {
+                            for ((o, &a), &b) in out.iter_mut().zip(&a[i * b.len()..]).zip(b) {
+                                *o = f(a, b);
+                            }
+                            0.0
+                        },
+                    );
                 })
             }
             (a, b) => {

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::array::{Array, At};
-use crate::kernel::{inner_here, sum_of_pairs_here, tensor_in_pieces};
+use crate::kernel::{inlined, inner_here, sum_of_pairs_here, tensor_in_pieces};
 use crate::ops::binary::sum;
 use crate::ops::{Forms, Ops, recorded_as};
 use crate::primitive::{Advance, Cotangents, Kind, Primitive};
@@ -54,11 +54,15 @@ impl Normalize {
 
     /// The same on tensors.
     fn product_by_rows<T: Real>(&self, x: &Tensor<T>, y: &Tensor<T>, v: &Tensor<T>) -> Tensor<T> {
-        self.by_rows(x, |i, out| {
-            let [x, y, v] = [x, y, v].map(|t| row(t, i));
-            self.at(x, y).product(v).into(out);
-            0.0
-        })
+        self.by_rows(
+            x,
+            #[inline(always)]
+            |i, out| {
+                let [x, y, v] = [x, y, v].map(|t| row(t, i));
+                self.at(x, y).product(v).into(out);
+                0.0
+            },
+        )
         .0
     }
 
@@ -199,14 +203,18 @@ impl Primitive for Normalize {
     /// ẏ, and ȳ·ÿ = −2 r m ⟨ȳ, ẏ⟩ − r mean(ẏ a) ⟨ȳ, y⟩.
     fn advance_fused<T: Real>(&self, node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {
         let (x, y, ybar, dx) = (node.x[0], node.y, node.ybar?, node.dx[0]?);
-        let (dy, term) = self.by_rows(x, |i, dy| {
-            let [x, y, ybar, dx] = [x, y, ybar, dx].map(|t| row(t, i));
-            let at = self.at(x, y);
-            at.product(dx).into(dy);
-            // Where a differs from ẋ, the mean of ẏ is 0.
-            let curved = mean(dy, dx, |dy, dx| dy * dx);
-            -at.r * (2.0 * at.along(dx) * inner_here(ybar, dy) + curved * inner_here(ybar, y))
-        });
+        let (dy, term) = self.by_rows(
+            x,
+            #[inline(always)]
+            |i, dy| {
+                let [x, y, ybar, dx] = [x, y, ybar, dx].map(|t| row(t, i));
+                let at = self.at(x, y);
+                at.product(dx).into(dy);
+                // Where a differs from ẋ, the mean of ẏ is 0.
+                let curved = mean(dy, dx, |dy, dx| dy * dx);
+                -at.r * (2.0 * at.along(dx) * inner_here(ybar, dy) + curved * inner_here(ybar, y))
+            },
+        );
         Some((Some(dy), term))
     }
 
@@ -225,6 +233,7 @@ impl Affine {
     }
 
     /// Σ of the terms x ∘ γ, and β, from row after row.
+    #[inline(always)]
     fn rows<T: Real>(terms: &[[&Tensor<T>; 2]], offset: Option<&Tensor<T>>, i: usize, out: &mut [T]) {
         match offset {
             Some(offset) => out.copy_from_slice(offset.data()),
@@ -248,10 +257,13 @@ impl Primitive for Affine {
     #[track_caller]
     fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
         let n = Affine::check(x[0].shape(), x[1].shape(), x.get(2).map(|b| b.shape()));
-        let value = |i: usize, out: &mut [T]| {
-            Affine::rows(&[[x[0], x[1]]], x.get(2).copied(), i, out);
-            0.0
-        };
+        let value = inlined(
+            #[inline(always)]
+            |i: usize, out: &mut [T]| {
+                Affine::rows(&[[x[0], x[1]]], x.get(2).copied(), i, out);
+                0.0
+            },
+        );
         tensor_in_pieces(x[0].shape(), n, 2, value).0
     }
 
@@ -279,13 +291,19 @@ impl Primitive for Affine {
         let terms: SmallVec<[[&Tensor<T>; 2]; 2]> = terms.into_iter().flatten().collect();
         let offset = dx.get(2).copied().flatten();
         let n = Affine::check(x[0].shape(), x[1].shape(), None);
-        let (dy, term) = tensor_in_pieces(y.shape(), n, 4, |i, dy| {
-            Affine::rows(&terms, offset, i, dy);
-            let (Some(dx), Some(gain), Some(ybar)) = (dx[0], dx[1], ybar) else { return 0.0 };
-            let (dx, ybar) = (row(dx, i), row(ybar, i));
-            let curved = dx.iter().zip(ybar).zip(gain.data());
-            curved.map(|((dx, ybar), gain)| (*dx * *gain).to_f64() * ybar.to_f64()).sum()
-        });
+        let (dy, term) = tensor_in_pieces(
+            y.shape(),
+            n,
+            4,
+            #[inline(always)]
+            |i, dy| {
+                Affine::rows(&terms, offset, i, dy);
+                let (Some(dx), Some(gain), Some(ybar)) = (dx[0], dx[1], ybar) else { return 0.0 };
+                let (dx, ybar) = (row(dx, i), row(ybar, i));
+                let curved = dx.iter().zip(ybar).zip(gain.data());
+                curved.map(|((dx, ybar), gain)| (*dx * *gain).to_f64() * ybar.to_f64()).sum()
+            },
+        );
         Some((Some(dy), 2.0 * term))
     }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::array::{Array, Base};
-use crate::kernel::tensor_in_pieces;
+use crate::kernel::{inlined, tensor_in_pieces};
 use crate::ops::conv::Window;
 use crate::ops::layout::linear_of_one;
 use crate::ops::{Ops, recorded_as};
@@ -91,26 +91,22 @@ impl Geometry {
         [count(&self.image), count(&self.places)]
     }
 
-    /// The positions of the window, in order, at a row of places.
-    fn stretches(&self, down: usize) -> impl Iterator<Item = Stretch> {
-        let Geometry { of: Pooling { kernel, window }, image, places } = *self;
-        let rows = (0..kernel[0]).filter_map(move |i| {
-            let (rows, first) = window.inside(0, i, image[0], places[0]);
-            rows.contains(&down).then(|| first + (down - rows.start) * window.stride[0])
-        });
-        rows.flat_map(move |y| {
-            (0..kernel[1]).map(move |j| {
-                let (across, x) = window.inside(1, j, image[1], places[1]);
-                Stretch { across, pixel: y * image[1] + x }
-            })
-        })
-    }
-
-    /// Calls `f` with every row of places, and for each with the positions of the window.
+    /// Calls `f` with every row of places, and for each with the positions of the window, in order.
     #[inline(always)]
     fn for_each(&self, mut f: impl FnMut(usize, Stretch)) {
-        for down in 0..self.places[0] {
-            self.stretches(down).for_each(|stretch| f(down, stretch));
+        let Geometry { of: Pooling { kernel, window }, image, places } = *self;
+        for down in 0..places[0] {
+            for i in 0..kernel[0] {
+                let (rows, first) = window.inside(0, i, image[0], places[0]);
+                if !rows.contains(&down) {
+                    continue;
+                }
+                let y = first + (down - rows.start) * window.stride[0];
+                for j in 0..kernel[1] {
+                    let (across, x) = window.inside(1, j, image[1], places[1]);
+                    f(down, Stretch { across, pixel: y * image[1] + x });
+                }
+            }
         }
     }
 }
@@ -122,14 +118,17 @@ impl MaxPool {
         let ([pixels, places], stride) = (g.sizes(), g.of.window.stride[1]);
         let mut taken = vec![usize::MAX; y.len()];
         for (image, taken) in taken.chunks_exact_mut(places).enumerate() {
-            g.for_each(|down, Stretch { across, pixel }| {
-                for (o, place) in across.enumerate().map(|(o, place)| (o, down * g.places[1] + place)) {
-                    let at = image * pixels + pixel + o * stride;
-                    if taken[place] == usize::MAX && takes(x.data()[at], y.data()[image * places + place]) {
-                        taken[place] = at;
+            g.for_each(
+                #[inline(always)]
+                |down, Stretch { across, pixel }| {
+                    for (o, place) in across.enumerate().map(|(o, place)| (o, down * g.places[1] + place)) {
+                        let at = image * pixels + pixel + o * stride;
+                        if taken[place] == usize::MAX && takes(x.data()[at], y.data()[image * places + place]) {
+                            taken[place] = at;
+                        }
                     }
-                }
-            });
+                },
+            );
         }
         taken
     }
@@ -138,7 +137,9 @@ impl MaxPool {
 /// Whether a number of the window is its maximum.
 #[inline(always)]
 fn takes<T: Real>(x: T, y: T) -> bool {
-    x == y || x.to_f64().is_nan()
+    #[allow(clippy::eq_op, reason = "NaN alone differs from itself, and no branch is taken")]
+    let is_nan = x != x;
+    (x == y) | is_nan
 }
 
 impl Primitive for MaxPool {
@@ -156,8 +157,11 @@ impl Primitive for MaxPool {
             &g,
             x[0],
             lowest,
+            #[inline(always)]
             |place, pixel| {
-                if pixel > place || pixel.to_f64().is_nan() { pixel } else { place }
+                #[allow(clippy::eq_op, reason = "NaN alone differs from itself, and no branch is taken")]
+                let is_nan = pixel != pixel;
+                if (pixel > place) | is_nan { pixel } else { place }
             },
         )
     }
@@ -179,25 +183,33 @@ impl Primitive for MaxPool {
     fn jvp_fused<T: Real>(&self, x: &[&Tensor<T>], y: &Tensor<T>, dx: &[Option<&Tensor<T>>]) -> Option<Tensor<T>> {
         let (g, dx) = (self.0.geometry("max_pool", x[0].shape()), dx[0]?);
         let ([pixels, places], stride) = (g.sizes(), g.of.window.stride[1]);
-        let tangent = |image: usize, dy: &mut [T]| {
-            let [x, dx] = [x[0], dx].map(|t| &t.data()[image * pixels..][..pixels]);
-            let y = &y.data()[image * places..][..places];
-            let mut seen = [(); 2].map(|()| vec![T::default(); g.places[1]]);
-            let mut open = vec![true; places];
-            g.for_each(|down, Stretch { across, pixel }| {
-                let row = down * g.places[1] + across.start..down * g.places[1] + across.end;
-                let [x_seen, dx_seen] = seen.each_mut().map(|seen| &mut seen[..row.len()]);
-                take(x_seen, &x[pixel..], stride);
-                take(dx_seen, &dx[pixel..], stride);
-                let at = dy[row.clone()].iter_mut().zip(&mut open[row.clone()]).zip(&y[row]);
-                for (((dy, open), y), (x, dx)) in at.zip(x_seen.iter().zip(dx_seen.iter())) {
-                    let hit = *open & takes(*x, *y);
-                    *dy = if hit { *dx } else { *dy };
-                    *open &= !hit;
-                }
-            });
-            0.0
-        };
+        let tangent = inlined(
+            #[inline(always)]
+            |image: usize, dy: &mut [T]| {
+                let [x, dx] = [x[0], dx].map(|t| &t.data()[image * pixels..][..pixels]);
+                let y = &y.data()[image * places..][..places];
+                let mut seen = [(); 2].map(|()| vec![T::default(); g.places[1]]);
+                // Numbers, not flags: a comparison then fills as many lanes as what it is about.
+                let one = T::from_f64(1.0);
+                let mut open = vec![one; places];
+                g.for_each(
+                    #[inline(always)]
+                    |down, Stretch { across, pixel }| {
+                        let row = down * g.places[1] + across.start..down * g.places[1] + across.end;
+                        let [x_seen, dx_seen] = seen.each_mut().map(|seen| &mut seen[..row.len()]);
+                        take(x_seen, &x[pixel..], stride);
+                        take(dx_seen, &dx[pixel..], stride);
+                        let at = dy[row.clone()].iter_mut().zip(&mut open[row.clone()]).zip(&y[row]);
+                        for (((dy, open), y), (x, dx)) in at.zip(x_seen.iter().zip(dx_seen.iter())) {
+                            let hit = (*open == one) & takes(*x, *y);
+                            *dy = if hit { *dx } else { *dy };
+                            *open = if hit { T::default() } else { *open };
+                        }
+                    },
+                );
+                0.0
+            },
+        );
         Some(tensor_in_pieces(y.shape(), places, g.weight(), tangent).0)
     }
 
@@ -210,25 +222,31 @@ impl Primitive for MaxPool {
     ) {
         let g = self.0.geometry("max_pool", x[0].shape());
         let ([pixels, places], stride) = (g.sizes(), g.of.window.stride[1]);
-        let cotangent = |image: usize, xbar: &mut [T]| {
-            let x = &x[0].data()[image * pixels..][..pixels];
-            let [y, ybar] = [y, ybar].map(|t| &t.data()[image * places..][..places]);
-            let (mut seen, mut open) = (vec![T::default(); g.places[1]], ybar.to_vec());
-            xbar.fill(T::default());
-            g.for_each(|down, Stretch { across, pixel }| {
-                let row = down * g.places[1] + across.start..down * g.places[1] + across.end;
-                let seen = &mut seen[..row.len()];
-                take(seen, &x[pixel..], stride);
-                // What is seen is replaced by what it is owed; what a place has given it cannot give again.
-                for ((seen, open), y) in seen.iter_mut().zip(&mut open[row.clone()]).zip(&y[row]) {
-                    let hit = takes(*seen, *y);
-                    *seen = if hit { *open } else { T::default() };
-                    *open = if hit { T::default() } else { *open };
-                }
-                give(&mut xbar[pixel..], seen, stride);
-            });
-            0.0
-        };
+        let cotangent = inlined(
+            #[inline(always)]
+            |image: usize, xbar: &mut [T]| {
+                let x = &x[0].data()[image * pixels..][..pixels];
+                let [y, ybar] = [y, ybar].map(|t| &t.data()[image * places..][..places]);
+                let (mut seen, mut open) = (vec![T::default(); g.places[1]], ybar.to_vec());
+                xbar.fill(T::default());
+                g.for_each(
+                    #[inline(always)]
+                    |down, Stretch { across, pixel }| {
+                        let row = down * g.places[1] + across.start..down * g.places[1] + across.end;
+                        let seen = &mut seen[..row.len()];
+                        take(seen, &x[pixel..], stride);
+                        // What is seen is replaced by what it is owed; what a place has given it cannot give again.
+                        for ((seen, open), y) in seen.iter_mut().zip(&mut open[row.clone()]).zip(&y[row]) {
+                            let hit = takes(*seen, *y);
+                            *seen = if hit { *open } else { T::default() };
+                            *open = if hit { T::default() } else { *open };
+                        }
+                        give(&mut xbar[pixel..], seen, stride);
+                    },
+                );
+                0.0
+            },
+        );
         out.add(0, || tensor_in_pieces(x[0].shape(), pixels, g.weight(), cotangent).0);
     }
 
@@ -246,18 +264,26 @@ impl Geometry {
 /// Folds what each place sees, in order, onto `start`.
 fn over_places<T: Real>(g: &Geometry, x: &Tensor<T>, start: T, fold: impl Fn(T, T) -> T + Sync) -> Tensor<T> {
     let ([pixels, places], stride) = (g.sizes(), g.of.window.stride[1]);
-    let folded = |image: usize, out: &mut [T]| {
-        let x = &x.data()[image * pixels..][..pixels];
-        let mut seen = vec![T::default(); g.places[1]];
-        out.fill(start);
-        g.for_each(|down, Stretch { across, pixel }| {
-            let seen = &mut seen[..across.len()];
-            take(seen, &x[pixel..], stride);
-            let row = &mut out[down * g.places[1]..][across];
-            row.iter_mut().zip(seen.iter()).for_each(|(place, pixel)| *place = fold(*place, *pixel));
-        });
-        0.0
-    };
+    let folded = inlined(
+        #[inline(always)]
+        |image: usize, out: &mut [T]| {
+            let x = &x.data()[image * pixels..][..pixels];
+            let mut seen = vec![T::default(); g.places[1]];
+            out.fill(start);
+            g.for_each(
+                #[inline(always)]
+                |down, Stretch { across, pixel }| {
+                    let seen = &mut seen[..across.len()];
+                    take(seen, &x[pixel..], stride);
+                    let row = &mut out[down * g.places[1]..][across];
+                    for (place, pixel) in row.iter_mut().zip(seen.iter()) {
+                        *place = fold(*place, *pixel);
+                    }
+                },
+            );
+            0.0
+        },
+    );
     tensor_in_pieces(&g.shape(x.shape(), g.places), places, 2 * count(&g.of.kernel), folded).0
 }
 
@@ -265,13 +291,28 @@ fn over_places<T: Real>(g: &Geometry, x: &Tensor<T>, start: T, fold: impl Fn(T, 
 #[inline(always)]
 pub(crate) fn take<T: Real>(to: &mut [T], from: &[T], stride: usize) {
     match stride {
+        // A call to copy some ten numbers takes longer than to copy them.
+        1 if to.len() < 64 => {
+            let (eights, rest) = to.as_chunks_mut::<8>();
+            let (eights_from, rest_from) = from[..8 * eights.len() + rest.len()].as_chunks::<8>();
+            for (to, from) in eights.iter_mut().zip(eights_from) {
+                *to = *from;
+            }
+            for (to, from) in rest.iter_mut().zip(rest_from) {
+                *to = *from;
+            }
+        }
         1 => to.copy_from_slice(&from[..to.len()]),
         2 => {
             // A pair is read at a time, of which the last may be half.
             let (pairs, _) = from.as_chunks::<2>();
             let n = pairs.len().min(to.len());
-            to[..n].iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0]);
-            to[n..].iter_mut().zip(&from[2 * n..]).for_each(|(to, from)| *to = *from);
+            for (to, pair) in to[..n].iter_mut().zip(pairs) {
+                *to = pair[0];
+            }
+            if n < to.len() {
+                to[n] = from[2 * n];
+            }
         }
         _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, from)| *to = *from),
     }
@@ -281,12 +322,18 @@ pub(crate) fn take<T: Real>(to: &mut [T], from: &[T], stride: usize) {
 #[inline(always)]
 pub(crate) fn give<T: Real>(to: &mut [T], from: &[T], stride: usize) {
     match stride {
-        1 => to.iter_mut().zip(from).for_each(|(to, from)| *to = *to + *from),
+        1 => {
+            for (to, from) in to.iter_mut().zip(from) {
+                *to = *to + *from;
+            }
+        }
         2 => {
             let n = (to.len() / 2).min(from.len());
             let (pairs, last) = to.split_at_mut(2 * n);
             let (pairs, _) = pairs.as_chunks_mut::<2>();
-            pairs.iter_mut().zip(from).for_each(|(pair, from)| pair[0] = pair[0] + *from);
+            for (pair, from) in pairs.iter_mut().zip(from) {
+                pair[0] = pair[0] + *from;
+            }
             last.iter_mut().zip(&from[n..]).for_each(|(to, from)| *to = *to + *from);
         }
         _ => to.iter_mut().step_by(stride).zip(from).for_each(|(to, from)| *to = *to + *from),
@@ -299,7 +346,13 @@ linear_of_one!(
     |p, x| {
         let g = p.0.geometry("mean_pool", x.shape());
         let share = T::from_f64(1.0 / count(&p.0.kernel) as f64);
-        over_places(&g, x, T::default(), |place, pixel| place + share * pixel)
+        over_places(
+            &g,
+            x,
+            T::default(),
+            #[inline(always)]
+            |place, pixel| place + share * pixel,
+        )
     },
     |p, shape, ybar| {
         let &[.., h, w] = shape else { unreachable!("a pooled array has a height and a width") };
@@ -316,14 +369,20 @@ linear_of_one!(
         assert!(g.places == [down, across], "mean_pool_adjoint: {:?} places, not {:?}", g.places, y.shape());
         let ([pixels, places], stride) = (g.sizes(), g.of.window.stride[1]);
         let share = T::from_f64(1.0 / count(&p.of.kernel) as f64);
-        let shared = |image: usize, out: &mut [T]| {
-            let shares: Vec<T> = y.data()[image * places..][..places].iter().map(|y| share * *y).collect();
-            out.fill(T::default());
-            g.for_each(|down, Stretch { across, pixel }| {
-                give(&mut out[pixel..], &shares[down * g.places[1]..][across], stride);
-            });
-            0.0
-        };
+        let shared = inlined(
+            #[inline(always)]
+            |image: usize, out: &mut [T]| {
+                let shares: Vec<T> = y.data()[image * places..][..places].iter().map(|y| share * *y).collect();
+                out.fill(T::default());
+                g.for_each(
+                    #[inline(always)]
+                    |down, Stretch { across, pixel }| {
+                        give(&mut out[pixel..], &shares[down * g.places[1]..][across], stride);
+                    },
+                );
+                0.0
+            },
+        );
         tensor_in_pieces(&g.shape(y.shape(), p.image), pixels, g.weight(), shared).0
     },
     |p, _shape, ybar| A::apply(MeanPool(p.of), &[ybar])

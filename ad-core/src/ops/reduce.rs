@@ -53,10 +53,16 @@ fn row_sums<T: Real>(data: &[T], rows: usize, n: usize) -> Vec<f64> {
         return data.iter().map(|x| x.to_f64()).collect();
     }
     let mut sums = vec![0.0; rows];
-    pieces(&mut sums, 1, n, |i, sum| {
-        sum[0] = sum_here(&data[i * n..][..n]);
-        0.0
-    });
+    pieces(
+        &mut sums,
+        1,
+        n,
+        #[inline(always)]
+        |i, sum| {
+            sum[0] = sum_here(&data[i * n..][..n]);
+            0.0
+        },
+    );
     sums
 }
 

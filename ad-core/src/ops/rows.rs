@@ -1,7 +1,7 @@
 //! Rows of exponentials: what softmax, its logarithm, log-sum-exp and cross-entropy compute where the numbers that belong
 //! together lie side by side.
 
-use crate::kernel::{inner_here, pieces, sum_here, tensor_in_pieces};
+use crate::kernel::{inlined, inner_here, pieces, sum_here, tensor_in_pieces};
 use crate::ops::Ops;
 use crate::real::{Real, ln_in_parts};
 use crate::shape::Shape;
@@ -50,9 +50,13 @@ pub(super) fn shift<T: Real>(row: &[T]) -> T {
 fn exponentials_here<T: Real>(out: &mut [T], x: &[T], width: usize) {
     for (out, row) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
         let shift = shift(row);
-        out.iter_mut().zip(row).for_each(|(o, &x)| *o = x - shift);
+        for (o, &x) in out.iter_mut().zip(row) {
+            *o = x - shift;
+        }
     }
-    out.iter_mut().for_each(|o| *o = o.exp());
+    for o in out.iter_mut() {
+        *o = o.exp();
+    }
 }
 
 /// log Σ e^x of a row, in two parts: its own rounding would be as large as that of what it is subtracted from.
@@ -99,38 +103,63 @@ const EXPONENTIAL: usize = 4;
 /// e^(x − shift of its row).
 pub(super) fn exponentials<T: Real>(out: &mut [T], x: &[T], width: usize) {
     let group = group(width);
-    pieces(out, group, EXPONENTIAL, |i, out| {
-        exponentials_here(out, &x[i * group..][..out.len()], width);
-        0.0
-    });
+    pieces(
+        out,
+        group,
+        EXPONENTIAL,
+        #[inline(always)]
+        |i, out| {
+            exponentials_here(out, &x[i * group..][..out.len()], width);
+            0.0
+        },
+    );
 }
 
 /// An array like x from what `f` makes of some rows of it, given their exponentials in its place.
 fn from_exponentials<T: Real>(x: &Tensor<T>, width: usize, f: impl Fn(&mut [T], &[T]) + Sync) -> Tensor<T> {
     let group = group(width);
-    let rows = |i: usize, out: &mut [T]| {
-        let x = &x.data()[i * group..][..out.len()];
-        exponentials_here(out, x, width);
-        out.chunks_exact_mut(width).zip(x.chunks_exact(width)).for_each(|(out, x)| f(out, x));
-        0.0
-    };
+    let rows = inlined(
+        #[inline(always)]
+        |i: usize, out: &mut [T]| {
+            let x = &x.data()[i * group..][..out.len()];
+            exponentials_here(out, x, width);
+            for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+                f(out, x);
+            }
+            0.0
+        },
+    );
     tensor_in_pieces(x.shape(), group, EXPONENTIAL, rows).0
 }
 
 /// The softmax of each row.
 pub(super) fn softmax<T: Real>(x: &Tensor<T>, width: usize) -> Tensor<T> {
-    from_exponentials(x, width, |row, _| {
-        let sum = T::from_f64(sum_here(row));
-        row.iter_mut().for_each(|o| *o = *o / sum);
-    })
+    from_exponentials(
+        x,
+        width,
+        #[inline(always)]
+        |row, _| {
+            let sum = T::from_f64(sum_here(row));
+            for o in row.iter_mut() {
+                *o = *o / sum;
+            }
+        },
+    )
 }
 
 /// The logarithm of the softmax of each row, x − log Σ e^x.
 pub(super) fn log_softmax<T: Real>(x: &Tensor<T>, width: usize) -> Tensor<T> {
-    from_exponentials(x, width, |out, row| {
-        let log_sum = LogSum::new(shift(row), sum_here(out));
-        out.iter_mut().zip(row).for_each(|(o, &x)| *o = log_sum.taken_from(x));
-    })
+    from_exponentials(
+        x,
+        width,
+        #[inline(always)]
+        |out, row| {
+            let log_sum = LogSum::new(shift(row), sum_here(out));
+            for (o, &x) in out.iter_mut().zip(row) {
+                *o = log_sum.taken_from(x);
+            }
+        },
+    )
 }
 
 /// log Σ e^x of each row, in the place of the row; −∞ of rows of nothing.
@@ -140,18 +169,23 @@ pub(super) fn log_sums<T: Real>(x: &Tensor<T>, width: usize) -> Tensor<T> {
     if width == 0 {
         return Tensor::full(&shape, T::from_f64(f64::NEG_INFINITY));
     }
-    let log_sum = |i: usize, out: &mut [T]| {
-        let row = &x.data()[i * width..][..width];
-        let (shift, mut sum, mut powers) = (shift(row), 0.0, [T::default(); GROUP]);
-        for row in row.chunks(GROUP) {
-            let powers = &mut powers[..row.len()];
-            powers.iter_mut().zip(row).for_each(|(o, &x)| *o = (x - shift).exp());
-            sum += sum_here(powers);
-        }
-        let LogSum { high, low } = LogSum::new(shift, sum);
-        out[0] = T::from_f64(high + low);
-        0.0
-    };
+    let log_sum = inlined(
+        #[inline(always)]
+        |i: usize, out: &mut [T]| {
+            let row = &x.data()[i * width..][..width];
+            let (shift, mut sum, mut powers) = (shift(row), 0.0, [T::default(); GROUP]);
+            for row in row.chunks(GROUP) {
+                let powers = &mut powers[..row.len()];
+                for (o, &x) in powers.iter_mut().zip(row) {
+                    *o = (x - shift).exp();
+                }
+                sum += sum_here(powers);
+            }
+            let LogSum { high, low } = LogSum::new(shift, sum);
+            out[0] = T::from_f64(high + low);
+            0.0
+        },
+    );
     tensor_in_pieces(&shape, 1, EXPONENTIAL * width, log_sum).0
 }
 
@@ -159,16 +193,21 @@ pub(super) fn log_sums<T: Real>(x: &Tensor<T>, width: usize) -> Tensor<T> {
 #[inline(always)]
 pub(super) fn centred_here<T: Real>(out: &mut [T], p: &[T]) {
     let mean = T::from_f64(inner_here(p, out));
-    out.iter_mut().zip(p).for_each(|(o, &p)| *o = p * (*o - mean));
+    for (o, &p) in out.iter_mut().zip(p) {
+        *o = p * (*o - mean);
+    }
 }
 
 /// p ∘ (d − Σ p d) of each row: the derivative of softmax p along d.
 pub(super) fn centred<T: Real>(p: &Tensor<T>, d: &Tensor<T>, width: usize) -> Tensor<T> {
-    let row = |i: usize, out: &mut [T]| {
-        out.copy_from_slice(&d.data()[i * width..][..width]);
-        centred_here(out, &p.data()[i * width..][..width]);
-        0.0
-    };
+    let row = inlined(
+        #[inline(always)]
+        |i: usize, out: &mut [T]| {
+            out.copy_from_slice(&d.data()[i * width..][..width]);
+            centred_here(out, &p.data()[i * width..][..width]);
+            0.0
+        },
+    );
     tensor_in_pieces(p.shape(), width, 2, row).0
 }
 
@@ -224,20 +263,29 @@ impl<'a, T: Real> Moving<'a, T> {
 /// With s = ẋ − Σ p ẋ, p″[ẋ, ẋ] is p ∘ (s² − Σ p s²). Subtracting the mean of ȳ in place of that of s² gives the same sum in fewer
 /// steps.
 pub(super) fn contracted<T: Real>(shape: &[usize], rows: Moving<'_, T>) -> (Tensor<T>, f64) {
-    tensor_in_pieces(shape, rows.width, EXPONENTIAL, |i, out| rows.row(i).contracted_here(out))
+    tensor_in_pieces(
+        shape,
+        rows.width,
+        EXPONENTIAL,
+        #[inline(always)]
+        |i, out| rows.row(i).contracted_here(out),
+    )
 }
 
 /// The tangent of the adjoint x̄ = p ∘ (ȳ − Σ p ȳ), where ȳ moves by ȳ̇ (`None` is zero): p ∘ (w − Σ p w) of each row, with
 /// w = ȳ̇ + (ẋ − Σ p ẋ) ∘ (ȳ − Σ p ȳ).
 pub(super) fn turned<T: Real>(shape: &[usize], rows: Moving<'_, T>, dybar: Option<&[T]>) -> Tensor<T> {
-    let row = |i: usize, out: &mut [T]| {
-        match dybar {
-            Some(dybar) => out.copy_from_slice(&dybar[i * rows.width..][..rows.width]),
-            None => out.fill(T::default()),
-        }
-        rows.row(i).turned_here(out);
-        0.0
-    };
+    let row = inlined(
+        #[inline(always)]
+        |i: usize, out: &mut [T]| {
+            match dybar {
+                Some(dybar) => out.copy_from_slice(&dybar[i * rows.width..][..rows.width]),
+                None => out.fill(T::default()),
+            }
+            rows.row(i).turned_here(out);
+            0.0
+        },
+    );
     tensor_in_pieces(shape, rows.width, EXPONENTIAL, row).0
 }
 

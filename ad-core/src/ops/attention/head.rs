@@ -3,7 +3,7 @@
 use super::Attention;
 use crate::buffer::Buffer;
 use crate::gemm::{Matrix, Onto, matmul_into};
-use crate::kernel::{inner_here, sum_here};
+use crate::kernel::{inlined, inner_here, sum_here};
 use crate::ops::rows::{self, Moving};
 use crate::real::Real;
 use crate::tensor::Tensor;
@@ -60,7 +60,9 @@ impl Place<'_> {
     fn three<T: Real>(&self, x: &Tensor<T>) -> [Buffer<T>; 3] {
         let scale = T::from_f64(self.s.scale());
         let mut parts = [0, 1, 2].map(|part| self.loaded(x, 3, part));
-        parts[0].iter_mut().for_each(|q| *q = *q * scale);
+        for q in parts[0].iter_mut() {
+            *q = *q * scale;
+        }
         parts
     }
 
@@ -72,7 +74,11 @@ impl Place<'_> {
         let rows = x.data()[self.sequence * positions * width..].chunks_exact(width);
         let from = part * self.s.width() + self.head * size;
         let mut out = Buffer::stale(positions * size);
-        out.chunks_exact_mut(size).zip(rows).for_each(|(out, row)| out.copy_from_slice(&row[from..from + size]));
+        for (out, row) in out.chunks_exact_mut(size).zip(rows) {
+            for (out, x) in out.iter_mut().zip(&row[from..from + size]) {
+                *out = *x;
+            }
+        }
         out
     }
 
@@ -82,7 +88,9 @@ impl Place<'_> {
         let (size, scale) = (self.s.size, T::from_f64(scale));
         let at = part * self.s.width() + self.head * size;
         for (out, from) in out.chunks_exact_mut(parts * self.s.width()).zip(from.chunks_exact(size)) {
-            out[at..at + size].iter_mut().zip(from).for_each(|(o, f)| *o = *f * scale);
+            for (o, f) in out[at..at + size].iter_mut().zip(from) {
+                *o = *f * scale;
+            }
         }
     }
 
@@ -136,11 +144,15 @@ impl Place<'_> {
                 row.iter_mut().zip(keys).for_each(|(s, open)| *s = if *open { *s } else { lowest });
             }
             let top = rows::shift(row);
-            row.iter_mut().for_each(|s| *s = (*s - top).exp());
+            for s in row.iter_mut() {
+                *s = (*s - top).exp();
+            }
             // A query that sees no key has exponentials of −∞ alone, and no shares.
             let sum = sum_here(row);
             let share = T::from_f64(if sum > 0.0 { 1.0 / sum } else { 0.0 });
-            row.iter_mut().for_each(|s| *s = *s * share);
+            for s in row.iter_mut() {
+                *s = *s * share;
+            }
         }
     }
 }
@@ -158,8 +170,10 @@ impl<'a, T: Real> Head<'a, T> {
     #[inline(always)]
     fn rows(&self, mut f: impl FnMut(usize, &mut [T]) -> f64) -> (Buffer<T>, f64) {
         let n = self.at.s.positions;
-        let mut out = Buffer::stale(n * n);
-        let sum = out.chunks_exact_mut(n).enumerate().map(|(i, row)| f(i, row)).sum();
+        let (mut out, mut sum) = (Buffer::stale(n * n), 0.0);
+        for (i, row) in out.chunks_exact_mut(n).enumerate() {
+            sum += f(i, row);
+        }
         (out, sum)
     }
 
@@ -167,11 +181,14 @@ impl<'a, T: Real> Head<'a, T> {
     #[inline(always)]
     fn spread(&self, v: &[T]) -> Buffer<T> {
         let n = self.at.s.positions;
-        let row = |i: usize, out: &mut [T]| {
-            out.copy_from_slice(&v[i * n..][..n]);
-            rows::centred_here(out, &self.p[i * n..][..n]);
-            0.0
-        };
+        let row = inlined(
+            #[inline(always)]
+            |i: usize, out: &mut [T]| {
+                out.copy_from_slice(&v[i * n..][..n]);
+                rows::centred_here(out, &self.p[i * n..][..n]);
+                0.0
+            },
+        );
         self.rows(row).0
     }
 
@@ -238,7 +255,9 @@ impl<'a, T: Real> Head<'a, T> {
         let moved = dobar.map(|dobar| [dobar, &**v]);
         let mut dsbar = self.at.scores([[&*bar.obar, &**dv]].into_iter().chain(moved));
         let moving = self.moving(&d.scores, &bar.pbar);
-        dsbar.chunks_exact_mut(n).enumerate().for_each(|(i, row)| moving.row(i).turned_here(row));
+        for (i, row) in dsbar.chunks_exact_mut(n).enumerate() {
+            moving.row(i).turned_here(row);
+        }
         let (sbar, dsbar) = (&*bar.sbar, &*dsbar);
         self.at.store(
             out,
@@ -257,7 +276,10 @@ impl<'a, T: Real> Head<'a, T> {
     pub(super) fn advance(&self, dx: &Tensor<T>, ybar: &Tensor<T>, out: &mut [T]) -> f64 {
         let (d, bar) = (self.tangents(dx), self.adjoints(ybar));
         let moving = self.moving(&d.scores, &bar.pbar);
-        let (dp, of_softmax) = self.rows(|i, row| moving.row(i).contracted_here(row));
+        let (dp, of_softmax) = self.rows(
+            #[inline(always)]
+            |i, row| moving.row(i).contracted_here(row),
+        );
         self.output_tangent(&dp, &d.qkv[2], out);
         let products = self.at.scores([[&*d.qkv[0], &*d.qkv[1]]].into_iter());
         let by_values = self.at.scores([[&*bar.obar, &*d.qkv[2]]].into_iter());

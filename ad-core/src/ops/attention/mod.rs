@@ -81,17 +81,32 @@ impl Attention {
     ) -> (Tensor<T>, f64) {
         let s = self.sizes(x.shape());
         let shape = [s.batch, s.positions, last];
-        tensor_in_pieces(&shape, s.positions * last, 4 * s.positions, |sequence, out| {
-            (0..s.heads).map(|head| f(&Head::new(Place { of: self, s, sequence, head }, x), out)).sum()
-        })
+        tensor_in_pieces(
+            &shape,
+            s.positions * last,
+            4 * s.positions,
+            #[inline(always)]
+            |sequence, out| {
+                let mut sum = 0.0;
+                for head in 0..s.heads {
+                    sum += f(&Head::new(Place { of: self, s, sequence, head }, x), out);
+                }
+                sum
+            },
+        )
     }
 
     /// The adjoint of the input.
     fn cotangent<T: Real>(&self, x: &Tensor<T>, ybar: &Tensor<T>) -> Tensor<T> {
-        self.by_heads(x, x.shape()[2], |head, out| {
-            head.cotangent(ybar, out);
-            0.0
-        })
+        self.by_heads(
+            x,
+            x.shape()[2],
+            #[inline(always)]
+            |head, out| {
+                head.cotangent(ybar, out);
+                0.0
+            },
+        )
         .0
     }
 }
@@ -106,10 +121,15 @@ impl Primitive for Attention {
     #[track_caller]
     fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
         let width = self.sizes(x[0].shape()).width();
-        self.by_heads(x[0], width, |head, out| {
-            head.value(out);
-            0.0
-        })
+        self.by_heads(
+            x[0],
+            width,
+            #[inline(always)]
+            |head, out| {
+                head.value(out);
+                0.0
+            },
+        )
         .0
     }
 
@@ -172,7 +192,12 @@ impl Primitive for Attention {
 
     fn advance_fused<T: Real>(&self, node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {
         let (dx, ybar) = (node.dx[0]?, node.ybar?);
-        let (dy, term) = self.by_heads(node.x[0], node.y.shape()[2], |head, out| head.advance(dx, ybar, out));
+        let (dy, term) = self.by_heads(
+            node.x[0],
+            node.y.shape()[2],
+            #[inline(always)]
+            |head, out| head.advance(dx, ybar, out),
+        );
         Some((Some(dy), term))
     }
 
