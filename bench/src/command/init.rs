@@ -97,6 +97,14 @@ mod tests {
     }
 
     #[test]
+    fn so_are_those_of_the_results() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let read = files.map(|path| Config::open(&path).map(|_| ()).unwrap_or_else(|e| panic!("{e}")));
+        assert!(read.count() > Kind::value_variants().len());
+    }
+
+    #[test]
     fn the_first_example_is_the_default() {
         let config = Config::parse(Path::new("example"), Kind::Mlp.text()).unwrap();
         assert_eq!(config.to_toml(), Config::default().to_toml());
