@@ -51,12 +51,7 @@ impl<T: Real> Session<T> {
             Some(augment) => augment.centred(&train.batch::<T>(&[0])).inputs.shape()[1..].to_vec(),
             None => train.item_shape().to_vec(),
         };
-        let ends = Ends {
-            item: &seen,
-            outputs: train.outputs(),
-            is_text: text.is_some(),
-            vocabulary: text.as_ref().map_or(0, |text| text.vocabulary().len()),
-        };
+        let ends = Ends { item: &seen, outputs: train.outputs(), is_text: text.is_some() };
         let net = config.model.build::<T>(&ends).map_err(|message| CommandError::Usage(format!("model: {message}")))?;
         let network = config.model.describe(&ends);
         check_parts(&*net, config)?;

@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use super::by_name;
 use super::error::ConfigError;
-use super::model::{list, named};
+use super::model::named;
 use super::read::Reader;
 
 /// One layer, but for the shape of its input.
@@ -195,7 +195,7 @@ const LARGEST: usize = 1 << 24;
 impl Layer {
     /// The layers of a list.
     pub(super) fn read_list(value: Value, reader: Reader<'_>) -> Result<Vec<Layer>, ConfigError> {
-        let layers = list(value, reader)?;
+        let layers = reader.list(value)?;
         let read = |(i, layer)| reader.below(&format!("[{i}]"), |reader| Layer::read(reader.table(layer)?, reader));
         layers.into_iter().enumerate().map(read).collect()
     }
@@ -246,7 +246,8 @@ impl Layer {
         Ok(layer)
     }
 
-    /// Layers on samples of a shape, which becomes that of their output; `place` names them in errors.
+    /// Layers on samples of a shape, which becomes that of their output; `vocabulary` is the number of distinct characters, 0 where the
+    /// data are no text, and `place` names the layers in errors.
     pub(super) fn build_all(
         layers: &[Layer],
         shape: &mut Vec<usize>,

@@ -5,7 +5,7 @@ use ad_core::ops::{Pooling, Window};
 use nn::models::{Cnn as CnnNet, Gpt as GptNet, Norm, ResNet};
 use nn::{Activation, Mlp as MlpNet, Net, Pool2d, Sequential};
 use serde::{Deserialize, Deserializer, Serialize};
-use toml::{Table, Value};
+use toml::Table;
 
 use super::by_name;
 use super::error::ConfigError;
@@ -157,10 +157,8 @@ pub struct Ends<'a> {
     pub item: &'a [usize],
     /// Numbers of an output: classes, characters or values.
     pub outputs: usize,
-    /// Whether the numbers of a sample are characters.
+    /// Whether the numbers of a sample are characters, as many distinct ones as there are outputs.
     pub is_text: bool,
-    /// Distinct characters, for text.
-    pub vocabulary: usize,
 }
 
 impl Model {
@@ -281,7 +279,8 @@ impl Model {
             }
             Model::Layers { layers } => {
                 let mut shape = ends.item.to_vec();
-                let built = Layer::build_all(layers, &mut shape, ends.vocabulary, "layers")?;
+                let built =
+                    Layer::build_all(layers, &mut shape, if ends.is_text { ends.outputs } else { 0 }, "layers")?;
                 let expected = match ends.is_text {
                     true => [ends.item, &[ends.outputs]].concat(),
                     false => vec![ends.outputs],
@@ -349,13 +348,5 @@ impl Cnn {
             Some(net) => Ok(Box::new(net)),
             None => Err(format!("found images of {side} pixels, which become smaller than a kernel or a pool")),
         }
-    }
-}
-
-/// A list, or a complaint.
-pub(super) fn list(value: Value, reader: Reader<'_>) -> Result<Vec<Value>, ConfigError> {
-    match value {
-        Value::Array(list) => Ok(list),
-        other => Err(reader.complaint(format!("found {}, expected a list", super::read::described(&other)))),
     }
 }

@@ -69,6 +69,14 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A list, or a complaint.
+    pub(super) fn list(&self, value: Value) -> Result<Vec<Value>, ConfigError> {
+        match value {
+            Value::Array(list) => Ok(list),
+            other => Err(self.complaint(format!("found {}, expected a list", described(&other)))),
+        }
+    }
+
     /// Takes the name of what a table is about out of it, which must be one of those known.
     pub(super) fn kind(
         &self,
@@ -101,7 +109,7 @@ impl<'a> Reader<'a> {
 }
 
 /// A value as complaints show it.
-pub(super) fn described(value: &Value) -> String {
+fn described(value: &Value) -> String {
     match value {
         Value::String(s) => format!("string {s:?}"),
         Value::Integer(n) => format!("integer {n}"),

@@ -107,7 +107,7 @@ fn complaints_name_file_line_key_found_and_expected() {
 fn layers_take_the_shape_of_what_comes_before() {
     let build = |text: &str, item: &[usize], outputs| {
         let config = parse(&format!("[model]\nkind = \"layers\"\n{text}")).unwrap();
-        let ends = Ends { item, outputs, is_text: false, vocabulary: 0 };
+        let ends = Ends { item, outputs, is_text: false };
         config
             .model
             .build::<f32>(&ends)
