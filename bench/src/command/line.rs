@@ -108,7 +108,7 @@ impl Sampled {
         text
     }
 
-    fn table(&self) -> Table<2> {
+    fn table(&self) -> Table {
         let mut table = Table::new();
         let number = |x: f64| format!("{x:.6e}");
         table.row(["loss f(θ)".to_owned(), number(self.value)]);

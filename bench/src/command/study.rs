@@ -1,6 +1,7 @@
 //! `parabola study`: a named, reproducible study on a training run.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use clap::Args;
 
@@ -9,6 +10,7 @@ use super::flags::OutputArgs;
 use super::values::thread_count;
 use crate::config::study::Study;
 use crate::report::print::print;
+use crate::report::progress::Progress;
 use crate::report::run_folder::RunFolder;
 use crate::session::in_pool;
 use crate::study;
@@ -42,11 +44,8 @@ pub fn run(args: StudyArgs) -> Result<(), CommandError> {
     let name = args.config.file_stem().map_or_else(|| "study".into(), |stem| stem.to_string_lossy());
     let (place, existing) = args.output.place(Path::new("runs").join(format!("{name}-study")));
     let folder = RunFolder::create(&place, existing, &study.to_toml())?;
-    let tell = |line: &str| {
-        if !args.output.quiet {
-            eprintln!("{line}");
-        }
-    };
+    let progress = Mutex::new(Progress::lines(args.output.quiet));
+    let tell = |line: &str| progress.lock().unwrap_or_else(PoisonError::into_inner).line(line);
     let report = in_pool(args.threads, || study::run(&study, &folder, &tell))?;
     folder.finish()?;
     print(&format!("{report}\nwrote {}\n", place.display())).map_err(CommandError::Output)

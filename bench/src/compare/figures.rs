@@ -1,7 +1,8 @@
 //! The figures of a comparison: a curve an entry, with a band over its seeds.
 
-use super::{Track, loss, median};
+use super::{Track, loss};
 use crate::report::plot::{Curve, Curves, PlotError, Scale, curves};
+use crate::report::stats::median;
 
 /// A point of a curve.
 type Point = (f64, f64);

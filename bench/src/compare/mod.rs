@@ -78,14 +78,6 @@ fn loss(x: f64) -> f64 {
     if x.is_nan() { f64::INFINITY } else { x }
 }
 
-/// The middle value; of an even number of values the mean of the middle two. `None` if there are none.
-fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let (low, high) = (sorted.get(sorted.len().saturating_sub(1) / 2)?, sorted.get(sorted.len() / 2)?);
-    Some(if low == high { *low } else { low + (high - low) / 2.0 })
-}
-
 /// Tracks for tests.
 #[cfg(test)]
 mod tracks {
@@ -148,13 +140,5 @@ mod tests {
         assert!(!refused.has_diverged());
         refused.recorded.steps[0].reason = Reason::NonFinite;
         assert!(refused.has_diverged());
-    }
-
-    #[test]
-    fn the_median_is_in_the_middle() {
-        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(&[3.0, 1.0]), Some(2.0));
-        assert_eq!(median(&[f64::INFINITY, f64::INFINITY]), Some(f64::INFINITY));
-        assert_eq!(median(&[]), None);
     }
 }

@@ -2,9 +2,10 @@
 
 use gen_sched::{Reason, Summary};
 
-use super::{Track, loss, median};
+use super::{Track, loss};
 use crate::config::Target;
 use crate::report::metrics::EvaluationRow;
+use crate::report::stats::median;
 
 /// A number of several seeds.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -7,8 +7,9 @@ use gen_sched::Reason;
 use super::summary::{EntrySummary, Reached, Spread};
 use super::{DIVERGED, Track};
 use crate::config::Target;
+use crate::report::table::Table;
 
-/// A table of which the columns are known when it is made.
+/// A table that is put together column by column.
 #[derive(Clone, Debug, Default)]
 pub struct Columns {
     columns: Vec<(String, Vec<String>)>,
@@ -21,45 +22,17 @@ impl Columns {
         self.columns.push((name.to_owned(), cells.into_iter().collect()));
     }
 
-    /// The rows with the header, cell by cell.
-    fn rows(&self) -> Vec<Vec<&str>> {
-        let header = self.columns.iter().map(|(name, _)| name.as_str()).collect();
-        let rows = self.columns.first().map_or(0, |(_, cells)| cells.len());
-        let row = |i: usize| self.columns.iter().map(|(_, cells)| cells[i].as_str()).collect();
-        std::iter::once(header).chain((0..rows).map(row)).collect()
-    }
-
-    /// Plain text in two parts, one under the other: the first column aligned left, all others right.
+    /// Plain text in two parts, one under the other, each with the first column.
     pub fn text(&self) -> String {
-        let rows = self.rows();
-        let part = |columns: std::ops::Range<usize>| -> String {
-            rows.iter().map(|row| aligned(&rows, row, columns.clone()) + "\n").collect()
-        };
-        format!("{}\n{}", part(1..self.fold), part(self.fold..self.columns.len()))
+        let (above, below) = self.columns.split_at(self.fold);
+        let below = [&above[..1], below].concat();
+        format!("{}\n{}", Table::of_columns(above), Table::of_columns(&below))
     }
 
     /// A table of Markdown.
     pub fn markdown(&self) -> String {
-        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-        let mut out = String::new();
-        for (i, row) in self.rows().iter().enumerate() {
-            out += &line(row.iter().map(|cell| cell.replace('|', "\\|")).collect());
-            if i == 0 {
-                out += &line((0..row.len()).map(|c| if c == 0 { "---" } else { "---:" }.to_owned()).collect());
-            }
-        }
-        out
+        Table::of_columns(&self.columns).to_markdown()
     }
-}
-
-/// The first cell of a row and these, as wide as the widest of all rows.
-fn aligned(rows: &[Vec<&str>], row: &[&str], columns: std::ops::Range<usize>) -> String {
-    let width = |c: usize| rows.iter().map(|row| row[c].chars().count()).max().unwrap_or(0);
-    let mut line = format!("{:<width$}", row[0], width = width(0));
-    for c in columns {
-        line += &format!("  {:>width$}", row[c], width = width(c));
-    }
-    line.trim_end().to_owned()
 }
 
 /// The table of these entries.
@@ -256,7 +229,7 @@ mod tests {
     #[test]
     fn markdown_and_csv_keep_labels_apart_from_their_own_signs() {
         let markdown = columns(&entries(None), None).markdown();
-        assert!(markdown.contains("\n| a\\|b, odd | inf |") && markdown.contains("\n| --- | ---: |"), "{markdown}");
+        assert!(markdown.contains("\n| a\\|b, odd | inf |") && markdown.contains("\n|---|---:|"), "{markdown}");
         let csv = summary_csv(&entries(None));
         let lines: Vec<&str> = csv.lines().collect();
         assert!(lines[0].ends_with("median_alpha,share_parabola,share_concave"), "{csv}");

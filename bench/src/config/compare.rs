@@ -1,7 +1,6 @@
 //! `[compare]`: several rules and seeds on one configuration.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 
 use nn::{Loss, Optimizer};
@@ -10,7 +9,7 @@ use toml::{Table, Value};
 
 use super::error::ConfigError;
 use super::read::{self, Reader};
-use super::{Config, Direction, Rule, TABLES};
+use super::{COMPARE, Config, Direction, Rule};
 use crate::report::run_folder::plain;
 
 /// A configuration with a table `[compare]`.
@@ -60,17 +59,13 @@ struct Settings {
     target_accuracy: Option<f64>,
 }
 
-/// The name of the table.
-pub(super) const COMPARE: &str = "compare";
-
 impl Comparison {
     /// Reads a configuration with a table `[compare]`.
     ///
     /// # Errors
     /// As for [`Config::open`].
     pub fn open(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        Comparison::parse(path, &text)
+        Comparison::parse(path, &read::text(path)?)
     }
 
     /// Reads one from the text of a file, which errors name.
@@ -89,12 +84,7 @@ impl Comparison {
     /// # Ok::<(), bench::config::ConfigError>(())
     /// ```
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let mut table: Table = text.parse().map_err(|error| read::syntax(path, text, &error))?;
-        let reader = Reader { source: Some((path, text)), at: "" };
-        reader.only(&table, &[&TABLES[..], &[COMPARE]].concat())?;
-        let compare = table.remove(COMPARE).unwrap_or_else(|| Value::Table(Table::new()));
-        let config = Config::read(table, reader)?;
-        reader.below(COMPARE, |at| read_table(at.table(compare)?, &config, at))
+        Config::parse_beside((path, text), COMPARE, |table, config, at| read_table(table, &config, at))
     }
 }
 
@@ -258,6 +248,6 @@ mod tests {
     #[test]
     fn what_trains_refuses_a_comparison() {
         let error = Config::parse(Path::new("a.toml"), "[compare]\nseeds = [1]\n").unwrap_err().to_string();
-        assert!(error.starts_with("a.toml: line 1, compare: found a comparison"), "{error}");
+        assert!(error.starts_with("a.toml: line 1, compare: expected a configuration of one run"), "{error}");
     }
 }

@@ -22,7 +22,6 @@ pub mod study;
 mod tests;
 mod training;
 
-use std::fs;
 use std::path::Path;
 
 use nn::{Loss, Optimizer};
@@ -80,6 +79,11 @@ impl Default for Config {
     }
 }
 
+/// The table that makes a comparison of a configuration.
+const COMPARE: &str = "compare";
+/// The table that makes a study of it.
+const STUDY: &str = "study";
+
 /// The tables of a configuration.
 const TABLES: [&str; 7] = ["data", "model", "loss", "direction", "rule", "training", "checkpoint"];
 
@@ -90,8 +94,7 @@ impl Config {
     /// If the file cannot be read, is no TOML, or has an unknown key or a value that makes no sense: the message names file, line and
     /// key, what was found and what was expected.
     pub fn open(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        Config::parse(path, &text)
+        Config::parse(path, &read::text(path)?)
     }
 
     /// Reads a configuration from the text of a file, which errors name.
@@ -111,11 +114,25 @@ impl Config {
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let table: Table = text.parse().map_err(|error| read::syntax(path, text, &error))?;
         let reader = Reader { source: Some((path, text)), at: "" };
-        if table.contains_key(compare::COMPARE) {
-            let message = "found a comparison, expected a configuration of one run; `parabola compare` takes this file";
-            return Err(reader.complaint_at(compare::COMPARE, message));
+        for command in [COMPARE, STUDY].into_iter().filter(|command| table.contains_key(*command)) {
+            let message = format!("expected a configuration of one run; `parabola {command}` takes this file");
+            return Err(reader.complaint_at(command, message));
         }
         Config::read(table, reader)
+    }
+
+    /// Reads the text of a file of one table more, and makes something of that table and of the configuration beside it.
+    fn parse_beside<R>(
+        (path, text): (&Path, &str),
+        key: &str,
+        f: impl FnOnce(Table, Config, Reader<'_>) -> Result<R, ConfigError>,
+    ) -> Result<R, ConfigError> {
+        let mut table: Table = text.parse().map_err(|error| read::syntax(path, text, &error))?;
+        let reader = Reader { source: Some((path, text)), at: "" };
+        reader.only(&table, &[&TABLES[..], &[key]].concat())?;
+        let own = table.remove(key).unwrap_or_else(|| Value::Table(Table::new()));
+        let config = Config::read(table, reader)?;
+        reader.below(key, |at| f(at.table(own)?, config, at))
     }
 
     /// Reads the tables of a configuration.

@@ -1,5 +1,6 @@
 //! From TOML to settings: every complaint names the file, the line and the key.
 
+use std::fs;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -147,6 +148,11 @@ fn reworded(message: &str) -> String {
         }
     }
     message.replace('`', "")
+}
+
+/// The text of a file.
+pub(super) fn text(path: &Path) -> Result<String, ConfigError> {
+    fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
 }
 
 /// The complaint about a text that is no TOML.

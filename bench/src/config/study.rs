@@ -1,6 +1,5 @@
 //! `[study]`: what is measured on the training run that the other tables describe.
 
-use std::fs;
 use std::path::Path;
 
 use nn::Activation;
@@ -9,7 +8,7 @@ use toml::{Table, Value};
 
 use super::error::ConfigError;
 use super::read::{self, Reader};
-use super::{Config, by_name};
+use super::{Config, STUDY, by_name};
 
 /// A study with every setting settled: the kind of study, and the run that it is made on.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,8 +87,7 @@ impl Study {
     /// # Errors
     /// As for [`Config::open`].
     pub fn open(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        Study::parse(path, &text)
+        Study::parse(path, &read::text(path)?)
     }
 
     /// Reads a study from the text of a file, which errors name.
@@ -97,13 +95,9 @@ impl Study {
     /// # Errors
     /// As for [`Config::parse`].
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let mut table: Table = text.parse().map_err(|error| read::syntax(path, text, &error))?;
-        let reader = Reader { source: Some((path, text)), at: "" };
-        let Some(study) = table.remove("study") else {
-            return Err(reader.complaint_at("study", "missing: a study is a configuration with this table more"));
-        };
-        let kind = reader.below("study", |at| Kind::read(at.table(study)?, at))?;
-        Ok(Study { kind, config: Config::read(table, reader)? })
+        Config::parse_beside((path, text), STUDY, |table, config, at| {
+            Ok(Study { kind: Kind::read(table, at)?, config })
+        })
     }
 
     /// The study as TOML, every setting filled in; read again it is the same.
@@ -208,7 +202,7 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_named() {
         for (text, complaint) in [
-            ("[training]\nbatch = 3\n", "s.toml: study: missing"),
+            ("[training]\nbatch = 3\n", "s.toml: study: missing key kind: expected one of estimation, reach"),
             ("[study]\nkind = \"guess\"\n", "line 2, study.kind: found \"guess\", expected one of estimation, reach"),
             ("[study]\nkind = \"reach\"\nsteps = [5, 3]\n", "line 3, study.steps: found [5, 3], expected increasing"),
             ("[study]\nkind = \"reach\"\nprobes = [1]\n", "line 3, study.probes: unknown key"),

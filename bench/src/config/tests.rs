@@ -145,8 +145,8 @@ fn every_rule_is_read_with_its_usual_settings_and_starts() {
         let again = Config::parse(Path::new("a.toml"), &config.to_toml()).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(again.rule, config.rule);
         match config.rule.start::<f32>(10) {
-            Started::Apart(_) => assert!(!config.rule.formula.is_joint(), "{name}"),
-            Started::Joint(_) => assert!(config.rule.formula.is_joint(), "{name}"),
+            Started::Apart(rule) => assert!(rule.name() == *name && !config.rule.formula.is_joint(), "{name}"),
+            Started::Joint(rule) => assert!(rule.name() == *name && config.rule.formula.is_joint(), "{name}"),
         }
     }
 }

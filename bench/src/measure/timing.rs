@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use crate::report::stats::median;
+
 /// The median over `repeats` of the mean time of a call, in milliseconds to the nanosecond. Calls are numbered; one timing
 /// holds an even number of them, enough to last about 10 ms, and four go before the first.
 pub(super) fn median_ms(repeats: usize, call: impl Fn(usize)) -> f64 {
@@ -9,7 +11,7 @@ pub(super) fn median_ms(repeats: usize, call: impl Fn(usize)) -> f64 {
     let start = Instant::now();
     call(0);
     let inner = 2 * ((0.01 / start.elapsed().as_secs_f64().max(1e-7)) as usize).max(1);
-    (median(means_ms(repeats, inner, call)) * 1e6).round() / 1e6
+    (median(&means_ms(repeats, inner, call)).expect("a timing at least") * 1e6).round() / 1e6
 }
 
 /// How often a call is to be repeated for one timing of it.
@@ -49,13 +51,6 @@ fn means_ms(repeats: usize, inner: usize, call: impl Fn(usize)) -> Vec<f64> {
         start.elapsed().as_secs_f64() / inner as f64 * 1e3
     };
     (0..repeats).map(mean).collect()
-}
-
-/// The middle value, or the mean of the two in the middle.
-pub(super) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let n = values.len();
-    (values[(n - 1) / 2] + values[n / 2]) / 2.0
 }
 
 #[cfg(test)]
@@ -99,12 +94,5 @@ mod tests {
             assert!(watch.inner == 1 && watch.mean_ms(|| call(1)) >= 0.0);
         });
         assert_eq!(long, [0, 1]);
-    }
-
-    #[test]
-    fn the_median_is_the_middle_or_between_the_two_in_the_middle() {
-        assert_eq!(median(vec![7.0]), 7.0);
-        assert_eq!(median(vec![9.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![8.0, 1.0, 2.0, 4.0]), 3.0);
     }
 }

@@ -12,10 +12,11 @@ use nn::data::Targets;
 use nn::{Activation, Direction, Loss, Sgd};
 use rayon::ThreadPool;
 
-use super::timing::{Stopwatch, median};
+use super::timing::Stopwatch;
 use crate::reference::draw::draw;
 use crate::reference::spec::{MAX_NUMBERS, Network};
 use crate::reference::{Case, Spec};
+use crate::report::stats::median;
 
 /// What is timed on a single layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,22 +69,21 @@ impl Rounds {
 
     /// The median time of a call, `None` where it was left out.
     pub fn median(&self, call: Call) -> Option<f64> {
-        let times = self.of(call);
-        (!times.is_empty()).then(|| median(times.to_vec()))
+        median(self.of(call))
     }
 
     /// The median over the rounds of what `f` makes of the times of calls, `None` where one of them was left out.
     pub fn median_of<const N: usize>(&self, calls: [Call; N], f: impl Fn([f64; N]) -> f64) -> Option<f64> {
         let times = calls.map(|call| self.of(call));
-        let rounds = times.iter().map(|t| t.len()).min().filter(|rounds| *rounds > 0)?;
-        Some(median((0..rounds).map(|round| f(times.map(|t| t[round]))).collect()))
+        let rounds = times.iter().map(|t| t.len()).min().unwrap_or(0);
+        median(&(0..rounds).map(|round| f(times.map(|t| t[round]))).collect::<Vec<_>>())
     }
 
     /// The median over the rounds of the time of a call here over its time in `other`, `None` where it was left out of one.
     pub fn median_against(&self, other: &Rounds, call: Call) -> Option<f64> {
         let (here, there) = (self.of(call), other.of(call));
         let ratios: Vec<f64> = here.iter().zip(there).map(|(a, b)| a / b).collect();
-        (!ratios.is_empty()).then(|| median(ratios))
+        median(&ratios)
     }
 
     /// One round of these times.

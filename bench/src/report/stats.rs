@@ -22,7 +22,12 @@ pub fn quantile(values: &[f64], q: f64) -> f64 {
     }
 }
 
-/// The middle value; see [`quantile`].
-pub fn median(values: &[f64]) -> f64 {
-    quantile(values, 0.5)
+/// The middle value of those that are not NaN, or the mean of the two in the middle; `None` if there are none.
+///
+/// ```
+/// use bench::report::stats::median;
+/// assert_eq!((median(&[3.0, 1.0, 2.0]), median(&[3.0, 1.0]), median(&[])), (Some(2.0), Some(2.0), None));
+/// ```
+pub fn median(values: &[f64]) -> Option<f64> {
+    Some(quantile(values, 0.5)).filter(|x| !x.is_nan())
 }

@@ -15,31 +15,45 @@ use std::fmt;
 /// concave       2   0.6 %
 /// ");
 /// ```
-#[derive(Clone, Debug)]
-pub struct Table<const N: usize> {
-    rows: Vec<[String; N]>,
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    rows: Vec<Vec<String>>,
 }
 
-impl<const N: usize> Default for Table<N> {
-    fn default() -> Self {
-        Table { rows: Vec::new() }
-    }
-}
-
-impl<const N: usize> Table<N> {
+impl Table {
     /// A table without a header, such as one of names and values.
     pub fn new() -> Self {
         Table::default()
     }
 
     /// A table whose first row names the columns.
-    pub fn with_header(names: [&str; N]) -> Self {
-        Table { rows: vec![names.map(str::to_owned)] }
+    pub fn with_header<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+        let mut table = Table::new();
+        table.row(names);
+        table
+    }
+
+    /// A table of these columns, each with its name.
+    ///
+    /// # Panics
+    /// If one has fewer cells than the first.
+    pub fn of_columns(columns: &[(String, Vec<String>)]) -> Self {
+        let mut table = Table::with_header(columns.iter().map(|(name, _)| name.as_str()));
+        for i in 0..columns.first().map_or(0, |(_, cells)| cells.len()) {
+            table.row(columns.iter().map(|(_, cells)| cells[i].as_str()));
+        }
+        table
     }
 
     /// Adds a row.
-    pub fn row<S: Into<String>>(&mut self, cells: [S; N]) -> &mut Self {
-        self.rows.push(cells.map(Into::into));
+    ///
+    /// # Panics
+    /// If it has not as many cells as those before.
+    pub fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) -> &mut Self {
+        let row: Vec<String> = cells.into_iter().map(Into::into).collect();
+        let fits = self.rows.first().is_none_or(|first| first.len() == row.len());
+        assert!(fits, "a row of {} cells in a table of {}", row.len(), self.rows[0].len());
+        self.rows.push(row);
         self
     }
 
@@ -52,25 +66,26 @@ impl<const N: usize> Table<N> {
     /// assert_eq!(table.to_markdown(), "| rule | loss |\n|---|---:|\n| exact | 0.1 |\n");
     /// ```
     pub fn to_markdown(&self) -> String {
-        let line =
-            |row: &[String; N]| format!("| {} |\n", row.each_ref().map(|cell| cell.replace('|', "\\|")).join(" | "));
+        let cell = |cell: &String| cell.replace('|', "\\|");
+        let line = |row: &Vec<String>| format!("| {} |\n", row.iter().map(cell).collect::<Vec<_>>().join(" | "));
         let Some((header, rows)) = self.rows.split_first() else { return String::new() };
-        let rule = format!("|---|{}\n", "---:|".repeat(N - 1));
+        let rule = format!("|---|{}\n", "---:|".repeat(header.len() - 1));
         line(header) + &rule + &rows.iter().map(line).collect::<String>()
     }
 
-    /// The width of each column, in characters.
-    fn widths(&self) -> [usize; N] {
-        std::array::from_fn(|c| self.rows.iter().map(|row| row[c].chars().count()).max().unwrap_or(0))
+    /// The width of a column, in characters.
+    fn width(&self, column: usize) -> usize {
+        self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
     }
 }
 
-impl<const N: usize> fmt::Display for Table<N> {
+impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let widths = self.widths();
+        let columns = self.rows.first().map_or(0, Vec::len);
+        let widths: Vec<usize> = (0..columns).map(|column| self.width(column)).collect();
         for row in &self.rows {
             let mut line = String::new();
-            for (c, (cell, width)) in row.iter().zip(widths).enumerate() {
+            for (c, (cell, width)) in row.iter().zip(&widths).enumerate() {
                 line += &if c == 0 { format!("{cell:<width$}") } else { format!("  {cell:>width$}") };
             }
             writeln!(f, "{}", line.trim_end())?;
@@ -92,7 +107,7 @@ mod tests {
 
     #[test]
     fn an_empty_table_is_empty_text() {
-        assert_eq!(Table::<3>::new().to_string(), "");
+        assert_eq!(Table::new().to_string(), "");
     }
 
     #[test]

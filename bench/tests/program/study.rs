@@ -71,7 +71,7 @@ fn last(line: &str) -> f64 {
 fn what_makes_no_sense_is_misuse() {
     let folder = tempfile::tempdir().unwrap();
     for (text, complaint) in [
-        (NETWORK, "s.toml: study: missing"),
+        (NETWORK, "s.toml: study: missing key kind: expected one of estimation, reach"),
         (
             "[study]\nkind = \"reach\"\nrange = -1.0\n",
             "s.toml: line 3, study.range: found -1, expected a number above 0",

@@ -1,10 +1,9 @@
 //! Approximate GeN.
 
-use ad_core::{Params, Real, Tensor};
-use nn::{State, StateError};
+use ad_core::Real;
 
 use crate::fit::least_squares;
-use crate::rule::{Choice, DEFAULT_RATE, LastRate, Parabola, Rule, Step};
+use crate::rule::{Choice, DEFAULT_RATE, LastRate, Parabola, Rule, Step, remembers_last_rate};
 
 /// Approximate GeN: the parabola through three points of the loss along the line, g(−h), g(0) and g(h), where h is the
 /// rate before.
@@ -51,22 +50,7 @@ impl<T: Real> Rule<T> for ApproximateGen {
         Choice::minimising(Parabola::through([back, here, ahead], h, 4.0 * T::EPSILON * here.abs()))
     }
 
-    fn taken(&mut self, alpha: f64) {
-        self.last.note(alpha);
-    }
-
-    fn forget(&mut self) {
-        self.last = LastRate::default();
-    }
-
-    fn state(&self) -> State<T> {
-        self.last.state()
-    }
-
-    fn restore(&mut self, state: State<T>, _theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        self.last = LastRate::restored(state)?;
-        Ok(())
-    }
+    remembers_last_rate!(rule);
 
     fn name(&self) -> &'static str {
         "approx"

@@ -163,3 +163,46 @@ impl LastRate {
         Ok(LastRate(last.map(f64::from_bits)))
     }
 }
+
+/// What a rule or wrapper that remembers the last rate alone, in `self.last`, does when its step was taken or not, and how it is saved.
+macro_rules! remembers_last_rate {
+    (rule) => {
+        fn taken(&mut self, alpha: f64) {
+            self.last.note(alpha);
+        }
+
+        fn restore(
+            &mut self,
+            state: nn::State<T>,
+            _theta: &ad_core::Params<ad_core::Tensor<T>>,
+        ) -> Result<(), nn::StateError> {
+            self.last = $crate::rule::LastRate::restored(state)?;
+            Ok(())
+        }
+
+        $crate::rule::remembers_last_rate!(both);
+    };
+    (wrapper) => {
+        fn taken(&mut self, alpha: f64) -> f64 {
+            self.last.note(alpha);
+            alpha
+        }
+
+        fn restore(&mut self, state: nn::State<T>) -> Result<(), nn::StateError> {
+            self.last = $crate::rule::LastRate::restored(state)?;
+            Ok(())
+        }
+
+        $crate::rule::remembers_last_rate!(both);
+    };
+    (both) => {
+        fn forget(&mut self) {
+            self.last = $crate::rule::LastRate::default();
+        }
+
+        fn state(&self) -> nn::State<T> {
+            self.last.state()
+        }
+    };
+}
+use remembers_last_rate;

@@ -1,10 +1,9 @@
 //! GeN on a polynomial fitted to many points.
 
-use ad_core::{Params, Real, Tensor};
-use nn::{State, StateError};
+use ad_core::Real;
 
 use crate::fit::{Fit, least_squares};
-use crate::rule::{Choice, DEFAULT_RATE, LastRate, Parabola, Reason, Rule, Step};
+use crate::rule::{Choice, DEFAULT_RATE, LastRate, Parabola, Reason, Rule, Step, remembers_last_rate};
 
 /// Polynomial GeN: steps to the first minimum of the polynomial of degree 2, 3 or 4 that fits the loss at k ≥ 4 points of the
 /// line best,
@@ -106,22 +105,7 @@ impl<T: Real> Rule<T> for PolynomialGen {
         }
     }
 
-    fn taken(&mut self, alpha: f64) {
-        self.last.note(alpha);
-    }
-
-    fn forget(&mut self) {
-        self.last = LastRate::default();
-    }
-
-    fn state(&self) -> State<T> {
-        self.last.state()
-    }
-
-    fn restore(&mut self, state: State<T>, _theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        self.last = LastRate::restored(state)?;
-        Ok(())
-    }
+    remembers_last_rate!(rule);
 
     fn name(&self) -> &'static str {
         "polynomial"

@@ -89,9 +89,9 @@ impl Descent {
         Descent { mover, theta: theta.clone(), previous: previous.clone(), index: *index, asks: *asks }
     }
 
-    /// The number of this name in the rule's state.
+    /// The number of this name in the state of a rule that owns its direction.
     pub(crate) fn number(&self, name: &str) -> f64 {
-        f64::from_bits(self.mover.rule().state().numbers[name])
+        f64::from_bits(self.mover.direction().state().numbers[name])
     }
 
     pub(crate) fn rule_mut(&mut self) -> &mut dyn Rule<f64> {

@@ -97,7 +97,7 @@ impl Report {
         self.repeats
     }
 
-    fn costs(&self) -> Table<7> {
+    fn costs(&self) -> Table {
         let mut table = Table::with_header(CostRow::HEADER);
         let rows = CostRow::all(&self.measured);
         rows.iter().for_each(|row| {
@@ -106,7 +106,7 @@ impl Report {
         table
     }
 
-    fn checks(&self) -> Table<3> {
+    fn checks(&self) -> Table {
         let Measured { check, check_b, .. } = &self.measured;
         let mut table = Table::with_header(["", "set A", "set B"]);
         for (what, of) in [

@@ -171,7 +171,7 @@ impl Report {
         format!("{inputs}→{outputs}, {}, squared loss, {dtype}", act_name(*act))
     }
 
-    fn table(&self) -> Table<7> {
+    fn table(&self) -> Table {
         let [sums, gram, direct, engine] = SHOWN.map(|shown| shown.name);
         let mut table = Table::with_header(["M", "threads", "network", sums, gram, direct, engine]);
         for row in &self.times {
@@ -182,7 +182,7 @@ impl Report {
         table
     }
 
-    fn exponents(&self) -> Table<6> {
+    fn exponents(&self) -> Table {
         let [sums, gram, direct, engine] = SHOWN.map(|shown| shown.name);
         let mut table = Table::with_header(["exponent", "threads", sums, gram, direct, engine]);
         for Growth { from, to, threads, exponents } in &self.growth {
@@ -192,7 +192,7 @@ impl Report {
         table
     }
 
-    fn comparisons(&self) -> Table<4> {
+    fn comparisons(&self) -> Table {
         let mut table = Table::with_header(["ratio", "M", "threads", "median"]);
         for Ratio { what, rows, threads, value } in &self.ratios {
             table.row([(*what).to_owned(), rows.to_string(), threads.to_string(), format!("{value:.2}")]);

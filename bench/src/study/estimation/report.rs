@@ -8,7 +8,7 @@ use crate::config::Dtype;
 use crate::config::study::Estimation;
 use crate::report::plot::{Curve, Curves, Scale, curves, running_median};
 use crate::report::run_folder::RunFolder;
-use crate::report::stats::{median, quantile};
+use crate::report::stats::quantile;
 use crate::report::table::Table;
 
 /// Writes everything; gives the report.
@@ -111,7 +111,7 @@ impl View<'_> {
         let at = |probe: &f64| self.at(c, *probe, Row::error);
         Curve {
             label: label.to_owned(),
-            points: probes.clone().map(|probe| (*probe, median(&at(probe)))).collect(),
+            points: probes.clone().map(|probe| (*probe, quantile(&at(probe), 0.5))).collect(),
             band: match c.way {
                 Way::Exact => Vec::new(),
                 _ => probes.map(|p| (*p, quantile(&at(p), 0.1), quantile(&at(p), 0.9))).collect(),
@@ -251,7 +251,7 @@ fn by_way(view: &View<'_>) -> String {
     for dtype in [Dtype::F32, Dtype::F64] {
         for way in [Way::Exact, Way::Three, Way::Five] {
             let c = Condition { dtype, way, ..view.usual() };
-            let error = |probe: f64| median(&view.at(&c, probe, Row::error));
+            let error = |probe: f64| quantile(&view.at(&c, probe, Row::error), 0.5);
             let [probe, best, whole, wrong] = told(view, &c, error);
             let probe = if way == Way::Exact { "none".to_owned() } else { probe };
             table.row([format!("{}, {}", way.name(), dtype.name()), probe, best, whole, wrong]);
@@ -272,7 +272,7 @@ fn told(view: &View<'_>, c: &Condition, error: impl Fn(f64) -> f64) -> [String; 
 fn by_condition(view: &View<'_>) -> String {
     let mut table = Table::with_header(["", "best probe", "error there", "error at probe α*", "wrong sign at α*"]);
     let mut add = |label: String, c: Condition| {
-        let [probe, best, whole, wrong] = told(view, &c, |probe| median(&view.at(&c, probe, Row::error)));
+        let [probe, best, whole, wrong] = told(view, &c, |probe| quantile(&view.at(&c, probe, Row::error), 0.5));
         table.row([label, probe, best, whole, wrong]);
     };
     for step in &view.study.steps {
@@ -289,7 +289,7 @@ fn by_condition(view: &View<'_>) -> String {
 
 /// What is seen of averages.
 fn along(followed: &[Followed]) -> String {
-    let of = |f: fn(&Followed) -> f64| percent(median(&followed.iter().map(f).collect::<Vec<_>>()));
+    let of = |f: fn(&Followed) -> f64| percent(quantile(&followed.iter().map(f).collect::<Vec<_>>(), 0.5));
     let missing = |f: fn(&Followed) -> f64| followed.iter().filter(|at| f(at).is_nan()).count();
     let disagree = followed.iter().filter(|at| at.exact.is_nan() != at.estimate.is_nan()).count();
     let mut table = Table::with_header(["", "along training"]);

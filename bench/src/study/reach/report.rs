@@ -6,7 +6,7 @@ use super::measure::{Measured, Sampled};
 use crate::command::CommandError;
 use crate::report::plot::{Curve, Curves, Scale, curves};
 use crate::report::run_folder::RunFolder;
-use crate::report::stats::{median, quantile};
+use crate::report::stats::quantile;
 use crate::report::table::Table;
 
 /// Writes everything; gives the report.
@@ -125,7 +125,7 @@ fn deviations(measured: &Measured, steps: &[u64]) -> Curves<'static> {
         let x = |i: usize| lines.iter().find_map(|line| line.points.get(i)).map_or(f64::NAN, |point| point.0);
         Curve {
             label: format!("{} {step} steps, degree {}", "after", if third { 3 } else { 2 }),
-            points: (1..most).map(|i| (x(i), median(&at(i)))).collect(),
+            points: (1..most).map(|i| (x(i), quantile(&at(i), 0.5))).collect(),
             is_dashed: third,
             colour,
             ..Curve::default()
@@ -185,13 +185,13 @@ fn report(measured: &Measured, steps: &[u64]) -> String {
         let lines: Vec<&Sampled> = measured.lines.iter().filter(|line| line.step == step).collect();
         let of = |f: &dyn Fn(&Sampled) -> f64| lines.iter().map(|line| f(line)).collect::<Vec<_>>();
         let spread = |values: Vec<f64>| {
-            format!("{:.3} [{:.3}, {:.3}]", median(&values), quantile(&values, 0.1), quantile(&values, 0.9))
+            format!("{:.3} [{:.3}, {:.3}]", quantile(&values, 0.5), quantile(&values, 0.1), quantile(&values, 0.9))
         };
         let concave = lines.iter().filter(|line| line.parabola.den < 0.0).count();
         table.row([
             step.to_string(),
-            format!("{:.3e}", median(&of(&|line| line.parabola.num))),
-            format!("{:.3e}", median(&of(&|line| line.parabola.den))),
+            format!("{:.3e}", quantile(&of(&|line| line.parabola.num), 0.5)),
+            format!("{:.3e}", quantile(&of(&|line| line.parabola.den), 0.5)),
             spread(of(&|line| line.gauss_newton.map_or(f64::NAN, |part| part / line.parabola.den))),
             format!("{concave} of {}", lines.len()),
             spread(of(&|line| line.kept_promise().unwrap_or(f64::NAN))),

@@ -1,9 +1,8 @@
 //! Adaptive gradient descent without descent.
 
-use ad_core::{Params, Real, Tensor};
-use nn::{State, StateError};
+use ad_core::Real;
 
-use super::{Numbers, by_formula, descent, distance, positive};
+use super::{Numbers, by_formula, descent, distance, positive, remembers};
 use crate::rule::{Choice, Reason, Rule, Step};
 
 /// AdGD: half the inverse of a local estimate of the smoothness, as far as the last rates allow.
@@ -66,21 +65,7 @@ impl<T: Real> Rule<T> for AdGd {
         self.decided(step).unwrap_or_else(Choice::fallen)
     }
 
-    fn taken(&mut self, _alpha: f64) {
-        self.last.advance();
-    }
-
-    fn forget(&mut self) {
-        self.last.reset();
-    }
-
-    fn state(&self) -> State<T> {
-        self.last.save(State::default())
-    }
-
-    fn restore(&mut self, state: State<T>, _theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        self.last.restore(state)
-    }
+    remembers!(last);
 
     fn name(&self) -> &'static str {
         "ad_gd"

@@ -1,10 +1,9 @@
 //! Armijo's line search.
 
-use ad_core::{Params, Real, Tensor};
-use nn::{State, StateError};
+use ad_core::Real;
 
 use super::search::{backtrack, exhausted, falls_enough, found};
-use super::{Numbers, descent, fraction, per_step, positive};
+use super::{Numbers, descent, fraction, per_step, positive, remembers};
 use crate::rule::{Choice, Reason, Rule, Step};
 
 /// Stochastic line search: backtracks until the loss on the batch falls by a share c of what its tangent promises.
@@ -105,21 +104,7 @@ impl<T: Real> Rule<T> for Armijo {
         self.decided(step).unwrap_or_else(Choice::fallen)
     }
 
-    fn taken(&mut self, _alpha: f64) {
-        self.last.advance();
-    }
-
-    fn forget(&mut self) {
-        self.last.reset();
-    }
-
-    fn state(&self) -> State<T> {
-        self.last.save(State::default())
-    }
-
-    fn restore(&mut self, state: State<T>, _theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        self.last.restore(state)
-    }
+    remembers!(last);
 
     fn name(&self) -> &'static str {
         "armijo"

@@ -81,10 +81,7 @@ impl<T: Real> Rule<T> for BarzilaiBorwein {
     }
 
     fn name(&self) -> &'static str {
-        match self.secant {
-            Secant::Long => "bb_long",
-            Secant::Short => "bb_short",
-        }
+        "barzilai_borwein"
     }
 }
 

@@ -1,9 +1,8 @@
 //! Curvature dynamics aware tuning.
 
-use ad_core::{Params, Real, Tensor};
-use nn::{State, StateError};
+use ad_core::Real;
 
-use super::{Numbers, by_formula, coefficient, positive};
+use super::{Numbers, by_formula, coefficient, positive, remembers};
 use crate::rule::{Choice, Parabola, Reason, Rule, Step};
 
 /// CDAT: σ times the minimiser of the parabola along ω, whichever way it opens, with numerator and denominator averaged.
@@ -91,21 +90,7 @@ impl<T: Real> Rule<T> for Cdat {
         true
     }
 
-    fn taken(&mut self, _alpha: f64) {
-        self.averages.advance();
-    }
-
-    fn forget(&mut self) {
-        self.averages.reset();
-    }
-
-    fn state(&self) -> State<T> {
-        self.averages.save(State::default())
-    }
-
-    fn restore(&mut self, state: State<T>, _theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        self.averages.restore(state)
-    }
+    remembers!(averages);
 
     fn name(&self) -> &'static str {
         "cdat"

@@ -110,7 +110,7 @@ impl<T: Real> Rule<T> for Dog<T> {
     }
 
     fn name(&self) -> &'static str {
-        if self.is_weighted { "dowg" } else { "dog" }
+        "dog"
     }
 }
 

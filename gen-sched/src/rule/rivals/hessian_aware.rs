@@ -123,11 +123,7 @@ impl<T: Real> Rule<T> for HessianAware {
     }
 
     fn name(&self) -> &'static str {
-        match self.scaling {
-            Scaling::ConjugateGradient => "hessian_cg",
-            Scaling::GeometricMean => "hessian_gm",
-            Scaling::MinimalResidual => "hessian_mr",
-        }
+        "hessian_aware"
     }
 }
 

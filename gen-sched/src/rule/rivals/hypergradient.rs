@@ -1,9 +1,8 @@
 //! Hypergradient descent.
 
 use ad_core::{Params, Real, Tensor};
-use nn::{State, StateError};
 
-use super::{Numbers, by_formula, descent, inner, positive};
+use super::{Numbers, by_formula, descent, inner, positive, remembers};
 use crate::rule::{Choice, DEFAULT_RATE, Reason, Rule, Step};
 
 /// How the rate follows its own gradient.
@@ -91,21 +90,7 @@ impl<T: Real> Rule<T> for Hypergradient {
         self.decided(step).unwrap_or_else(Choice::fallen)
     }
 
-    fn taken(&mut self, _alpha: f64) {
-        self.rate.advance();
-    }
-
-    fn forget(&mut self) {
-        self.rate.reset();
-    }
-
-    fn state(&self) -> State<T> {
-        self.rate.save(State::default())
-    }
-
-    fn restore(&mut self, state: State<T>, _theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        self.rate.restore(state)
-    }
+    remembers!(rate);
 
     fn name(&self) -> &'static str {
         "hypergradient"

@@ -56,13 +56,14 @@ mod search;
 mod tests;
 mod trees;
 
-use ad_core::{Ground, Params, Real, Tensor};
+use ad_core::{Params, Real, Tensor};
 use nn::moved;
 
 use crate::line::Line;
+use crate::point::inner;
 use crate::rule::{Choice, Parabola, Reason};
 
-use numbers::Numbers;
+use numbers::{Numbers, remembers};
 
 pub use ad_gd::AdGd;
 pub use ali_g::AliG;
@@ -106,11 +107,6 @@ fn capped(choice: Choice, cap: f64) -> Choice {
         true => Choice { alpha: cap, reason: Reason::Clamped, ..choice },
         false => choice,
     }
-}
-
-/// a·b over all parameters.
-fn inner<T: Real>(a: &Params<Tensor<T>>, b: &Params<Tensor<T>>) -> f64 {
-    a.zip(b, Ground::inner).arrays().iter().sum()
 }
 
 /// ‖a − b‖.

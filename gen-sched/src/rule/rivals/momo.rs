@@ -95,20 +95,6 @@ impl<T: Real> Momo<T> {
         let room = model - self.floor;
         Ok(capped(by_formula(if room < 0.0 { 0.0 } else { room / square })?, self.most))
     }
-
-    fn saved(&self) -> State<T> {
-        self.mean.save(self.product.save(self.loss.save(State::default())))
-    }
-
-    fn recall(&mut self, mut state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        let mut again = self.clone();
-        again.loss.take(&mut state)?;
-        again.product.take(&mut state)?;
-        again.mean.take(&mut state, theta)?;
-        state.end()?;
-        *self = again;
-        Ok(())
-    }
 }
 
 impl<T: Real> Direction<T> for Momo<T> {
@@ -126,11 +112,17 @@ impl<T: Real> Direction<T> for Momo<T> {
     }
 
     fn state(&self) -> State<T> {
-        self.saved()
+        self.mean.save(self.product.save(self.loss.save(State::default())))
     }
 
-    fn restore(&mut self, state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        self.recall(state, theta)
+    fn restore(&mut self, mut state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
+        let mut again = self.clone();
+        again.loss.take(&mut state)?;
+        again.product.take(&mut state)?;
+        again.mean.take(&mut state, theta)?;
+        state.end()?;
+        *self = again;
+        Ok(())
     }
 }
 
@@ -146,14 +138,6 @@ impl<T: Real> Rule<T> for Momo<T> {
 
     fn forget(&mut self) {
         self.loss.withdraw();
-    }
-
-    fn state(&self) -> State<T> {
-        self.saved()
-    }
-
-    fn restore(&mut self, state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        self.recall(state, theta)
     }
 
     fn name(&self) -> &'static str {

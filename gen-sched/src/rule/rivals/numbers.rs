@@ -13,6 +13,32 @@ pub(super) struct Numbers<const N: usize> {
     next: Option<[f64; N]>,
 }
 
+/// What a [`Rule`](crate::Rule) that remembers [`Numbers`] alone does when its step was taken or not, and how it is saved.
+macro_rules! remembers {
+    ($numbers:ident) => {
+        fn taken(&mut self, _alpha: f64) {
+            self.$numbers.advance();
+        }
+
+        fn forget(&mut self) {
+            self.$numbers.reset();
+        }
+
+        fn state(&self) -> nn::State<T> {
+            self.$numbers.save(nn::State::default())
+        }
+
+        fn restore(
+            &mut self,
+            state: nn::State<T>,
+            _theta: &ad_core::Params<ad_core::Tensor<T>>,
+        ) -> Result<(), nn::StateError> {
+            self.$numbers.restore(state)
+        }
+    };
+}
+pub(super) use remembers;
+
 impl<const N: usize> Numbers<N> {
     /// These numbers, by name.
     pub(super) fn new(entries: [(&'static str, f64); N]) -> Self {

@@ -1,9 +1,8 @@
 //! The step of Polyak.
 
-use ad_core::{Params, Real, Tensor};
-use nn::{State, StateError};
+use ad_core::Real;
 
-use super::{Numbers, at_least_one, by_formula, capped, descent, positive};
+use super::{Numbers, at_least_one, by_formula, capped, descent, positive, remembers};
 use crate::rule::{Choice, Reason, Rule, Step};
 
 /// What the rates of [`Polyak`] are capped at.
@@ -118,24 +117,10 @@ impl<T: Real> Rule<T> for Polyak {
         decided.unwrap_or_else(Choice::fallen)
     }
 
-    fn taken(&mut self, _alpha: f64) {
-        self.last.advance();
-    }
-
-    fn forget(&mut self) {
-        self.last.reset();
-    }
-
-    fn state(&self) -> State<T> {
-        self.last.save(State::default())
-    }
-
-    fn restore(&mut self, state: State<T>, _theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        self.last.restore(state)
-    }
+    remembers!(last);
 
     fn name(&self) -> &'static str {
-        "polyak"
+        "sps_max"
     }
 }
 

@@ -143,19 +143,6 @@ impl<T: Real> Prodigy<T> {
         let d = if d == self.first { d.max(estimate) } else { d };
         Next { numbers: [most.min(d * self.growth), most, numerator], trees: [m, v, s, start] }
     }
-
-    fn saved(&self) -> State<T> {
-        self.trees.save(self.kept.save(State::default()))
-    }
-
-    fn recall(&mut self, mut state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        let mut again = self.clone();
-        again.kept.take(&mut state)?;
-        again.trees.take(&mut state, theta)?;
-        state.end()?;
-        *self = again;
-        Ok(())
-    }
 }
 
 impl<T: Real> Direction<T> for Prodigy<T> {
@@ -173,11 +160,16 @@ impl<T: Real> Direction<T> for Prodigy<T> {
     }
 
     fn state(&self) -> State<T> {
-        self.saved()
+        self.trees.save(self.kept.save(State::default()))
     }
 
-    fn restore(&mut self, state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        self.recall(state, theta)
+    fn restore(&mut self, mut state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
+        let mut again = self.clone();
+        again.kept.take(&mut state)?;
+        again.trees.take(&mut state, theta)?;
+        state.end()?;
+        *self = again;
+        Ok(())
     }
 }
 
@@ -185,14 +177,6 @@ impl<T: Real> Rule<T> for Prodigy<T> {
     fn choose(&mut self, step: &mut Step<'_, T>) -> Choice {
         let decided = if step.line.num().is_finite() { by_formula(self.rate()) } else { Err(Reason::NonFinite) };
         decided.unwrap_or_else(Choice::fallen)
-    }
-
-    fn state(&self) -> State<T> {
-        self.saved()
-    }
-
-    fn restore(&mut self, state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        self.recall(state, theta)
     }
 
     fn name(&self) -> &'static str {

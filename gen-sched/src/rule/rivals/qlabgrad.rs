@@ -1,10 +1,9 @@
 //! Quadratic loss approximation.
 
-use ad_core::{Params, Real, Tensor};
-use nn::{State, StateError};
+use ad_core::Real;
 
 use super::{descent, positive, touching};
-use crate::rule::{Choice, DEFAULT_RATE, LastRate, Reason, Rule, Step};
+use crate::rule::{Choice, DEFAULT_RATE, LastRate, Reason, Rule, Step, remembers_last_rate};
 
 /// QLABGrad: the minimiser of the parabola that has the slope of g at 0 and meets it at one probe.
 ///
@@ -55,22 +54,7 @@ impl<T: Real> Rule<T> for QlabGrad {
         self.decided(step).unwrap_or_else(Choice::fallen)
     }
 
-    fn taken(&mut self, alpha: f64) {
-        self.last.note(alpha);
-    }
-
-    fn forget(&mut self) {
-        self.last = LastRate::default();
-    }
-
-    fn state(&self) -> State<T> {
-        self.last.state()
-    }
-
-    fn restore(&mut self, state: State<T>, _theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        self.last = LastRate::restored(state)?;
-        Ok(())
-    }
+    remembers_last_rate!(rule);
 
     fn name(&self) -> &'static str {
         "qlabgrad"

@@ -1,10 +1,9 @@
 //! Stable Armijo line search.
 
-use ad_core::{Params, Real, Tensor};
-use nn::{State, StateError};
+use ad_core::Real;
 
 use super::search::{backtrack, exhausted, found};
-use super::{Numbers, coefficient, descent, fraction, positive};
+use super::{Numbers, coefficient, descent, fraction, positive, remembers};
 use crate::rule::{Choice, Reason, Rule, Step};
 
 /// SaLSA: Armijo's line search on moving averages of decrease and slope, made the more rarely the steadier its rates are.
@@ -117,21 +116,7 @@ impl<T: Real> Rule<T> for Salsa {
         self.decided(step).unwrap_or_else(Choice::fallen)
     }
 
-    fn taken(&mut self, _alpha: f64) {
-        self.kept.advance();
-    }
-
-    fn forget(&mut self) {
-        self.kept.reset();
-    }
-
-    fn state(&self) -> State<T> {
-        self.kept.save(State::default())
-    }
-
-    fn restore(&mut self, state: State<T>, _theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        self.kept.restore(state)
-    }
+    remembers!(kept);
 
     fn name(&self) -> &'static str {
         "salsa"

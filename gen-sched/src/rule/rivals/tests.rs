@@ -21,23 +21,23 @@ fn all() -> Vec<(&'static str, Maker)> {
         ("ad_gd", || along_gradient(AdGd::default())),
         ("ali_g", || along_gradient(AliG::default())),
         ("armijo", || along_gradient(Armijo::default())),
-        ("bb_long", || along_gradient(BarzilaiBorwein::default())),
-        ("bb_short", || along_gradient(BarzilaiBorwein::new(Secant::Short))),
+        ("barzilai_borwein", || along_gradient(BarzilaiBorwein::default())),
+        ("barzilai_borwein, short", || along_gradient(BarzilaiBorwein::new(Secant::Short))),
         ("cdat", || along_gradient(Cdat::new(1.5))),
         ("d_adapted_adam", || owning(DAdaptedAdam::default())),
         ("d_adapted_sgd", || owning(DAdaptedSgd::default())),
         ("d_adapted_sgd", || owning(DAdaptedSgd::default().with_momentum(0.9))),
         ("dog", || along_gradient(Dog::default())),
-        ("dowg", || along_gradient(Dog::default().weighted())),
-        ("hessian_cg", || along_gradient(HessianAware::new(Scaling::ConjugateGradient))),
-        ("hessian_gm", || along_gradient(HessianAware::new(Scaling::GeometricMean))),
-        ("hessian_mr", || along_gradient(HessianAware::default())),
+        ("dog, weighted", || along_gradient(Dog::default().weighted())),
+        ("hessian_aware, cg", || along_gradient(HessianAware::new(Scaling::ConjugateGradient))),
+        ("hessian_aware, gm", || along_gradient(HessianAware::new(Scaling::GeometricMean))),
+        ("hessian_aware", || along_gradient(HessianAware::default())),
         ("hypergradient", || along_gradient(Hypergradient::default())),
         ("hypergradient", || along_gradient(Hypergradient::new(Ascent::Multiplicative(0.02)))),
         ("l4", || along_gradient(L4::default())),
         ("momo", || owning(Momo::default())),
         ("pal", || along_gradient(Pal::default())),
-        ("polyak", || along_gradient(Polyak::default())),
+        ("sps_max", || along_gradient(Polyak::default())),
         ("prodigy", || owning(Prodigy::default())),
         ("qlabgrad", || along_gradient(QlabGrad::default())),
         ("salsa", || along_gradient(Salsa::default())),
@@ -60,7 +60,7 @@ fn bits(seen: &[Seen]) -> Vec<Vec<u64>> {
 #[test]
 fn every_rival_is_named_as_here() {
     for (name, make) in all() {
-        assert_eq!(make().rule().name(), name);
+        assert_eq!(Some(make().rule().name()), name.split(',').next());
     }
 }
 

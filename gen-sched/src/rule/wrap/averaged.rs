@@ -1,10 +1,9 @@
 //! Moving averages of rates.
 
 use ad_core::Real;
-use nn::{State, StateError};
 
 use crate::rule::wrap::Wrapper;
-use crate::rule::{Choice, LastRate, Rule, Step};
+use crate::rule::{Choice, LastRate, Rule, Step, remembers_last_rate};
 
 /// α ← γ α₋ + (1 − γ) α, where α₋ is the rate before as it was used: after bounds, or a fallback's. Never more than the
 /// rule [vouches for](Choice::most). A fallback is not averaged.
@@ -46,21 +45,5 @@ impl<T: Real> Wrapper<T> for Averaged {
         }
     }
 
-    fn taken(&mut self, alpha: f64) -> f64 {
-        self.last.note(alpha);
-        alpha
-    }
-
-    fn forget(&mut self) {
-        self.last = LastRate::default();
-    }
-
-    fn state(&self) -> State<T> {
-        self.last.state()
-    }
-
-    fn restore(&mut self, state: State<T>) -> Result<(), StateError> {
-        self.last = LastRate::restored(state)?;
-        Ok(())
-    }
+    remembers_last_rate!(wrapper);
 }

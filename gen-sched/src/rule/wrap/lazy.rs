@@ -1,10 +1,9 @@
 //! Rules that look only now and then.
 
 use ad_core::Real;
-use nn::{State, StateError};
 
 use crate::rule::wrap::Wrapper;
-use crate::rule::{Choice, LastRate, Reason, Rule, Step};
+use crate::rule::{Choice, LastRate, Reason, Rule, Step, remembers_last_rate};
 
 /// Asks the rule at every Φ-th step, and whenever there is no rate to keep; between, the last rate is kept as it was used, be
 /// it a fallback's: a concave parabola holds the default rate for Φ steps.
@@ -42,21 +41,5 @@ impl<T: Real> Wrapper<T> for Lazy {
         self.kept(index).is_none() && rule.asks_curvature(index)
     }
 
-    fn taken(&mut self, alpha: f64) -> f64 {
-        self.last.note(alpha);
-        alpha
-    }
-
-    fn forget(&mut self) {
-        self.last = LastRate::default();
-    }
-
-    fn state(&self) -> State<T> {
-        self.last.state()
-    }
-
-    fn restore(&mut self, state: State<T>) -> Result<(), StateError> {
-        self.last = LastRate::restored(state)?;
-        Ok(())
-    }
+    remembers_last_rate!(wrapper);
 }

@@ -1,11 +1,10 @@
 //! Limits on how fast a rate changes.
 
 use ad_core::Real;
-use nn::{State, StateError};
 
 use crate::rule::wrap::Wrapper;
 use crate::rule::wrap::clamped::held;
-use crate::rule::{Choice, LastRate, Rule, Step};
+use crate::rule::{Choice, LastRate, Rule, Step, remembers_last_rate};
 
 /// Holds a rate within [shrink · α₋, grow · α₋], where α₋ is the rate before as it was used; the reason is then
 /// [`Clamped`](crate::Reason::Clamped). A fallback is let through.
@@ -43,21 +42,5 @@ impl<T: Real> Wrapper<T> for Limited {
         }
     }
 
-    fn taken(&mut self, alpha: f64) -> f64 {
-        self.last.note(alpha);
-        alpha
-    }
-
-    fn forget(&mut self) {
-        self.last = LastRate::default();
-    }
-
-    fn state(&self) -> State<T> {
-        self.last.state()
-    }
-
-    fn restore(&mut self, state: State<T>) -> Result<(), StateError> {
-        self.last = LastRate::restored(state)?;
-        Ok(())
-    }
+    remembers_last_rate!(wrapper);
 }

@@ -131,7 +131,7 @@ impl ScalingReport {
         exponents((first.units, &first.ms), (last.units, &last.ms))
     }
 
-    fn times(&self) -> Table<9> {
+    fn times(&self) -> Table {
         let mut table = Table::with_header(Entry::header(self.axis));
         self.entries.iter().for_each(|entry| {
             table.row(entry.cells(self.axis));
@@ -139,7 +139,7 @@ impl ScalingReport {
         table
     }
 
-    fn growth(&self) -> Table<6> {
+    fn growth(&self) -> Table {
         let [loss, gradient, hv, exact, approx] = SHOWN.map(|s| s.column);
         let mut table = Table::with_header(["exponent", loss, gradient, hv, exact, approx]);
         let mut row = |from: &Entry, to: &Entry, exponents: &Quantities| {

@@ -124,19 +124,6 @@ impl<T: Real> DAdaptedAdam<T> {
         self.kept.advance();
         self.trees.set([m, v, s]);
     }
-
-    fn saved(&self) -> State<T> {
-        self.trees.save(self.kept.save(State::default()))
-    }
-
-    fn recall(&mut self, mut state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        let mut again = self.clone();
-        again.kept.take(&mut state)?;
-        again.trees.take(&mut state, theta)?;
-        state.end()?;
-        *self = again;
-        Ok(())
-    }
 }
 
 impl<T: Real> Direction<T> for DAdaptedAdam<T> {
@@ -151,11 +138,16 @@ impl<T: Real> Direction<T> for DAdaptedAdam<T> {
     }
 
     fn state(&self) -> State<T> {
-        self.saved()
+        self.trees.save(self.kept.save(State::default()))
     }
 
-    fn restore(&mut self, state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        self.recall(state, theta)
+    fn restore(&mut self, mut state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
+        let mut again = self.clone();
+        again.kept.take(&mut state)?;
+        again.trees.take(&mut state, theta)?;
+        state.end()?;
+        *self = again;
+        Ok(())
     }
 }
 
@@ -172,14 +164,6 @@ impl<T: Real> Rule<T> for DAdaptedAdam<T> {
 
     fn forget(&mut self) {
         self.committed = None;
-    }
-
-    fn state(&self) -> State<T> {
-        self.saved()
-    }
-
-    fn restore(&mut self, state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        self.recall(state, theta)
     }
 
     fn name(&self) -> &'static str {

@@ -116,19 +116,6 @@ impl<T: Real> DAdaptedSgd<T> {
         let lag = omega.map(|omega| omega.scaled(alpha * self.beta / (1.0 - self.beta)));
         self.trees.set([s, lag]);
     }
-
-    fn saved(&self) -> State<T> {
-        self.trees.save(self.kept.save(State::default()))
-    }
-
-    fn recall(&mut self, mut state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        let mut again = self.clone();
-        again.kept.take(&mut state)?;
-        again.trees.take(&mut state, theta)?;
-        state.end()?;
-        *self = again;
-        Ok(())
-    }
 }
 
 impl<T: Real> Direction<T> for DAdaptedSgd<T> {
@@ -145,11 +132,16 @@ impl<T: Real> Direction<T> for DAdaptedSgd<T> {
     }
 
     fn state(&self) -> State<T> {
-        self.saved()
+        self.trees.save(self.kept.save(State::default()))
     }
 
-    fn restore(&mut self, state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        self.recall(state, theta)
+    fn restore(&mut self, mut state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
+        let mut again = self.clone();
+        again.kept.take(&mut state)?;
+        again.trees.take(&mut state, theta)?;
+        state.end()?;
+        *self = again;
+        Ok(())
     }
 }
 
@@ -166,14 +158,6 @@ impl<T: Real> Rule<T> for DAdaptedSgd<T> {
 
     fn forget(&mut self) {
         self.committed = None;
-    }
-
-    fn state(&self) -> State<T> {
-        self.saved()
-    }
-
-    fn restore(&mut self, state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        self.recall(state, theta)
     }
 
     fn name(&self) -> &'static str {
