@@ -114,7 +114,7 @@ impl Config {
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let table: Table = text.parse().map_err(|error| read::syntax(path, text, &error))?;
         let reader = Reader { source: Some((path, text)), at: "" };
-        for command in [COMPARE, STUDY].into_iter().filter(|command| table.contains_key(*command)) {
+        if let Some(command) = [COMPARE, STUDY].into_iter().find(|command| table.contains_key(*command)) {
             let message = format!("expected a configuration of one run; `parabola {command}` takes this file");
             return Err(reader.complaint_at(command, message));
         }
