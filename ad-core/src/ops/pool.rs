@@ -303,6 +303,12 @@ fn tangent_by_twos<T: Real>(g: &Geometry, [x, dx]: [&[T]; 2], y: &[T], dy: &mut 
     }
 }
 
+/// What a pixel is owed of the adjoint of a place.
+#[inline(always)]
+fn owed<T: Real>(takes: bool, open: T) -> T {
+    if takes { open } else { T::default() }
+}
+
 /// The adjoint of two by two pixels from that of the largest.
 #[inline(always)]
 fn cotangent_by_twos<T: Real>(g: &Geometry, x: &[T], [y, ybar]: [&[T]; 2], xbar: &mut [T]) {
@@ -314,19 +320,18 @@ fn cotangent_by_twos<T: Real>(g: &Geometry, x: &[T], [y, ybar]: [&[T]; 2], xbar:
     let rows = y.chunks_exact(length).zip(ybar.chunks_exact(length));
     for (((y, ybar), [upper, lower]), xbar) in rows.zip(g.pairs(x)).zip(xbar.chunks_exact_mut(2 * width)) {
         let (to_upper, to_lower) = xbar.split_at_mut(width);
-        let to = to_upper.as_chunks_mut::<2>().0.iter_mut().zip(to_lower.as_chunks_mut::<2>().0);
-        for ((y, open), ((above, below), (to_above, to_below))) in
-            y.iter().zip(ybar).zip(upper.iter().zip(lower).zip(to))
-        {
-            // What a pixel has taken no other can take again.
-            let mut open = *open;
-            let mut owed = [T::default(); 4];
-            for (owed, x) in owed.iter_mut().zip([above[0], above[1], below[0], below[1]]) {
-                let hit = takes(x, *y);
-                *owed = if hit { open } else { T::default() };
-                open = if hit { T::default() } else { open };
-            }
-            (*to_above, *to_below) = ([owed[0], owed[1]], [owed[2], owed[3]]);
+        // What a pixel takes no later one can. Row by row: of six rows read and written at once the compiler does not make vectors.
+        for (((y, open), above), to) in y.iter().zip(ybar).zip(upper).zip(to_upper.as_chunks_mut::<2>().0) {
+            let first = takes(above[0], *y);
+            let second = takes(above[1], *y) & !first;
+            *to = [owed(first, *open), owed(second, *open)];
+        }
+        let both = upper.iter().zip(lower);
+        for (((y, open), (above, below)), to) in y.iter().zip(ybar).zip(both).zip(to_lower.as_chunks_mut::<2>().0) {
+            let taken = takes(above[0], *y) | takes(above[1], *y);
+            let third = takes(below[0], *y) & !taken;
+            let fourth = takes(below[1], *y) & !(taken | third);
+            *to = [owed(third, *open), owed(fourth, *open)];
         }
     }
 }

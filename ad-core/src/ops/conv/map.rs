@@ -277,8 +277,10 @@ impl<T: Real> Moved<'_, T> {
             |piece: usize, dz: &mut [T]| {
                 let mut c = Buffer::stale(dz.len());
                 let (x, dx) = (g.image_of(self.x, piece), g.image_of(self.dx, piece));
-                Weights::output(dz, self.dbias, &[(dx, &w), (x, &dw)], piece);
-                Weights::output(&mut c, None, &[(dx, &dw)], piece);
+                let tangent: &[_] = &[(dx, &w), (x, &dw)];
+                for (z, bias, terms) in [(&mut *dz, self.dbias, tangent), (&mut *c, None, &[(dx, &dw)])] {
+                    Weights::output(z, bias, terms, piece);
+                }
                 inner_here(&c, g.output_of(self.zbar, piece).data())
             },
         );
@@ -306,8 +308,10 @@ impl<T: Real> Moved<'_, T> {
                 for ((image, x), d) in image.iter_mut().zip(x).zip(dx) {
                     *image = *x + scale * *d;
                 }
-                Weights::output(dz, bias.as_deref(), &[(&image, &far)], piece);
-                Weights::output(&mut c, None, &[(dx, &dw)], piece);
+                // In a loop, as in `direct`: inlined a second time, and without a bias, tiles were compiled to code that keeps them in memory.
+                for (z, bias, term) in [(&mut *dz, bias.as_deref(), (&*image, &far)), (&mut *c, None, (dx, &dw))] {
+                    Weights::output(z, bias, &[term], piece);
+                }
                 let [z, zbar] = [self.z, self.zbar].map(|t| g.output_of(t, piece).data());
                 Combined { z, c: &c, zbar, s: scale }.run(0, dz)
             },
