@@ -8,8 +8,8 @@ use crate::rule::Rule;
 /// A rule that owns the direction it steps along, as its rate and its direction come of one state.
 ///
 /// In a step, [`propose`](Direction::propose) comes first, then [`choose`](Rule::choose), and where the step is taken
-/// [`commit`](Direction::commit) and then [`taken`](Rule::taken). What it keeps is in the state of the [`Direction`]; that of the [`Rule`] holds
-/// what wrappers keep.
+/// [`commit`](Direction::commit) and then [`taken`](Rule::taken). What it keeps is in the state of the [`Direction`]; that of
+/// the [`Rule`] holds what wrappers keep.
 pub trait Joint<T: Real>: Direction<T> + Rule<T> {}
 
 impl<T: Real, J: Direction<T> + Rule<T>> Joint<T> for J {}

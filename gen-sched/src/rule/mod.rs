@@ -164,7 +164,8 @@ impl LastRate {
     }
 }
 
-/// What a rule or wrapper that remembers the last rate alone, in `self.last`, does when its step was taken or not, and how it is saved.
+/// What a rule or wrapper that remembers the last rate alone, in `self.last`, does when its step was taken or not, and how it is
+/// saved.
 macro_rules! remembers_last_rate {
     (rule) => {
         fn taken(&mut self, alpha: f64) {

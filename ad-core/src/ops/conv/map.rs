@@ -259,6 +259,8 @@ pub(super) struct Moved<'a, T: Real> {
     pub(super) zbar: &'a Tensor<T>,
 }
 
+// Both forms loop over the products of an image: of two calls in a row, each inlined, the second was compiled to code that keeps its
+// tile in memory.
 impl<T: Real> Moved<'_, T> {
     /// ż and the curvature term 2⟨z̄, ẋ ∗ ẇ⟩.
     pub(super) fn advance(&self, g: &Geometry, forms: Forms) -> (Tensor<T>, f64) {
@@ -308,7 +310,6 @@ impl<T: Real> Moved<'_, T> {
                 for ((image, x), d) in image.iter_mut().zip(x).zip(dx) {
                     *image = *x + scale * *d;
                 }
-                // In a loop, as in `direct`: inlined a second time, and without a bias, tiles were compiled to code that keeps them in memory.
                 for (z, bias, term) in [(&mut *dz, bias.as_deref(), (&*image, &far)), (&mut *c, None, (dx, &dw))] {
                     Weights::output(z, bias, &[term], piece);
                 }
