@@ -3,7 +3,7 @@
 use ad_core::{Params, Real, Tensor};
 use nn::{Direction, State, StateError, moved};
 
-use super::trees::{Trees, absolute_sum, pairs, sum};
+use super::trees::{Trees, absolute_sum, pairs, restored, sum};
 use super::{Numbers, at_least_one, by_formula, coefficient, inner, positive};
 use crate::rule::{Choice, Reason, Rule, Step};
 
@@ -163,12 +163,8 @@ impl<T: Real> Direction<T> for Prodigy<T> {
         self.trees.save(self.kept.save(State::default()))
     }
 
-    fn restore(&mut self, mut state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        let mut again = self.clone();
-        again.kept.take(&mut state)?;
-        again.trees.take(&mut state, theta)?;
-        state.end()?;
-        *self = again;
+    fn restore(&mut self, state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
+        (self.kept, self.trees) = restored((self.kept, self.trees.clone()), state, theta)?;
         Ok(())
     }
 }

@@ -3,6 +3,8 @@
 use ad_core::{Params, Real, Tensor};
 use nn::{State, StateError};
 
+use super::Numbers;
+
 /// N trees of the parameters' shapes; zeros before the first step.
 #[derive(Clone, Debug)]
 pub(super) struct Trees<T: Real, const N: usize> {
@@ -50,6 +52,18 @@ impl<T: Real, const N: usize> Trees<T, N> {
         };
         Ok(())
     }
+}
+
+/// Numbers and trees like these, from a state that holds nothing else.
+pub(super) fn restored<T: Real, const N: usize, const M: usize>(
+    (mut numbers, mut trees): (Numbers<N>, Trees<T, M>),
+    mut state: State<T>,
+    theta: &Params<Tensor<T>>,
+) -> Result<(Numbers<N>, Trees<T, M>), StateError> {
+    numbers.take(&mut state)?;
+    trees.take(&mut state, theta)?;
+    state.end()?;
+    Ok((numbers, trees))
 }
 
 /// a x + b y.

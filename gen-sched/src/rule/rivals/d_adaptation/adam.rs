@@ -4,7 +4,7 @@ use ad_core::{Params, Real, Tensor};
 use nn::{Direction, State, StateError};
 
 use super::{Settings, chosen};
-use crate::rule::rivals::trees::{Trees, absolute_sum, pairs, sum};
+use crate::rule::rivals::trees::{Trees, absolute_sum, pairs, restored, sum};
 use crate::rule::rivals::{Numbers, at_least_one, coefficient, inner, positive};
 use crate::rule::{Choice, Rule, Step};
 
@@ -141,12 +141,8 @@ impl<T: Real> Direction<T> for DAdaptedAdam<T> {
         self.trees.save(self.kept.save(State::default()))
     }
 
-    fn restore(&mut self, mut state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
-        let mut again = self.clone();
-        again.kept.take(&mut state)?;
-        again.trees.take(&mut state, theta)?;
-        state.end()?;
-        *self = again;
+    fn restore(&mut self, state: State<T>, theta: &Params<Tensor<T>>) -> Result<(), StateError> {
+        (self.kept, self.trees) = restored((self.kept, self.trees.clone()), state, theta)?;
         Ok(())
     }
 }
