@@ -1,7 +1,7 @@
 //! A mini-batch cut into parts: shards on several threads, or micro-batches one after another.
 
 use ad_core::{Params, Real, Tensor, Var, parallel};
-use nn::data::{Batch, Targets};
+use nn::data::Batch;
 use nn::{Context, Loss, Net};
 
 use crate::objective::{Objective, Part, Parts, Supervised};
@@ -13,8 +13,9 @@ use crate::objective::{Objective, Part, Parts, Supervised};
 /// own micro-batch, as in PyTorch under gradient accumulation; this is then another loss than that of the whole mini-batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Parting {
-    /// Into shards where the network is so small that its products are not worth sharing out over threads one by one, else
-    /// not at all.
+    /// Into shards where the network is so small that its products are not worth sharing out over threads one by one, or each
+    /// parameter is read so many times (at every place of a sequence or an image) that the work of a shard is far larger than
+    /// that of adding up gradients; else not at all.
     #[default]
     Automatic,
     /// Not at all.
@@ -32,27 +33,61 @@ const LARGE_PRODUCT: usize = 1 << 21;
 const WORTHWHILE: usize = 1 << 20;
 /// Rows of a product that a shard should have at least, for it to be efficient.
 const FEWEST_ROWS: usize = 32;
+/// Times that a parameter is read in a shard, in the mean, for its gradient to cost little beside its products.
+const FEWEST_READS: usize = 512;
 /// Shards that a batch is cut into at most.
 const MOST_SHARDS: usize = 4;
 
+/// The products of a forward pass, as far as the shapes of batch and parameters tell.
+struct Products {
+    /// Rows of the batch, times the places of a sequence.
+    places: usize,
+    /// Multiply-adds of the largest.
+    largest: usize,
+    /// Multiply-adds of all.
+    all: usize,
+    /// Numbers of the weights.
+    weights: usize,
+}
+
+impl Products {
+    fn of<T: Real>(batch: &Batch<T>, theta: &Params<Tensor<T>>) -> Self {
+        let rows = batch.targets.rows();
+        // A product has a row for each label: every place of a sequence counts.
+        let places = batch.targets.labels().map_or(rows, |(labels, _)| labels.len());
+        // A kernel is read at every pixel; of smaller images behind a stride or pooling nothing is known here.
+        let pixels = batch.inputs.shape().get(2..).map_or(1, |image| image.iter().product());
+        let mut products = Products { places, largest: 0, all: 0, weights: 0 };
+        for w in theta.arrays().iter().filter(|w| w.rank() > 1) {
+            let product = w.len() * if w.rank() > 2 { rows * pixels } else { places };
+            products.largest = products.largest.max(product);
+            products.all += product;
+            products.weights += w.len();
+        }
+        products
+    }
+
+    /// The shards of a batch.
+    fn shards(&self) -> usize {
+        let reads = self.all / self.weights.max(1);
+        if self.all < WORTHWHILE {
+            1
+        } else if self.largest < LARGE_PRODUCT {
+            (self.places / FEWEST_ROWS).clamp(1, MOST_SHARDS)
+        } else {
+            (reads / FEWEST_READS).clamp(1, MOST_SHARDS)
+        }
+    }
+}
+
 impl Parting {
     /// How a batch is cut: the number of parts, by the sizes alone, never by the machine.
-    fn shards<T: Real>(self, targets: &Targets<T>, theta: &Params<Tensor<T>>) -> usize {
-        let rows = targets.rows();
+    fn shards<T: Real>(self, batch: &Batch<T>, theta: &Params<Tensor<T>>) -> usize {
+        let rows = batch.targets.rows().max(1);
         match self {
             Parting::Whole | Parting::MicroBatches(_) => 1,
-            Parting::Shards(n) => n.clamp(1, rows.max(1)),
-            Parting::Automatic => {
-                // A product has a row for each label: every place of a sequence counts.
-                let places = targets.labels().map_or(rows, |(labels, _)| labels.len());
-                let products = theta.arrays().iter().filter(|w| w.rank() > 1).map(|w| w.len() * places);
-                let (largest, all) = products.fold((0, 0), |(largest, all), n| (largest.max(n), all + n));
-                if largest >= LARGE_PRODUCT || all < WORTHWHILE {
-                    1
-                } else {
-                    (places / FEWEST_ROWS).min(rows).clamp(1, MOST_SHARDS)
-                }
-            }
+            Parting::Shards(n) => n.clamp(1, rows),
+            Parting::Automatic => Products::of(batch, theta).shards().min(rows),
         }
     }
 }
@@ -96,7 +131,7 @@ impl<'a, T: Real> Parted<'a, T> {
                 assert!(size > 0, "micro-batches need at least one row");
                 size
             }
-            _ => match parting.shards(&batch.targets, theta) {
+            _ => match parting.shards(batch, theta) {
                 shards if shards > 1 && !net.mixes_rows() => rows.div_ceil(shards),
                 _ => rows,
             },
