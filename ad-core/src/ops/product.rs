@@ -4,7 +4,7 @@
 //! | form | products of the size of Z = XW | needs |
 //! |---|---|---|
 //! | direct: Ż = ẊW + XẆ, C = ẊẆ | 3 | |
-//! | two-product: Ż = [(X + sẊ)(W + sẆ) − Z]/s − sC | 2 | with a bias, b + sḃ for the first product as Z has b |
+//! | two-product: Ż = (X/s + Ẋ)(W + sẆ) − Z/s − sC | 2 | with a bias, b/s + ḃ added, as Z has b |
 //! | factored: with Ẇ = cXᵀZ̄ + λW, XẆ = c(XXᵀ)Z̄ + λZ and ⟨Z̄, ẊẆ⟩ = c⟨Z̄Z̄ᵀ, ẊXᵀ⟩ + λ⟨Z̄, ẊW⟩ | 1, and small ones | Ẇ a multiple of W̄ |
 //!
 //! The two-product form is the algebra of the three-multiplication complex product. With s = √(‖X‖‖W‖ / (‖Ẋ‖‖Ẇ‖)) both
@@ -14,7 +14,7 @@
 
 use crate::buffer::Buffer;
 use crate::gemm::{Matrix, Onto, lower_into, matmul_into};
-use crate::kernel;
+use crate::kernel::{self, inlined};
 use crate::parallel;
 use crate::primitive::{Multiple, Visit};
 use crate::real::Real;
@@ -136,8 +136,8 @@ impl Sizes {
         let Sizes { rows, inner, cols } = self;
         let touched = match form {
             Form::Direct => 0,
-            // Two norms and a weighted sum of two arrays, for X and for W; four arrays combined to Ż.
-            Form::TwoProduct => 5 * (inner * (rows + cols)) + 4 * rows * cols,
+            // A weighted sum of two arrays, for X and for W; three arrays combined to what Ż starts from.
+            Form::TwoProduct => 3 * (inner * (rows + cols)) + 4 * rows * cols,
             Form::Factored if motion.moving[0] => 7 * rows * rows,
             Form::Factored => 2 * rows * rows,
         };
@@ -205,16 +205,46 @@ impl<'a, T: Real> Product<'a, T> {
         let Some(s) = balance([self.x.data(), self.w.data()], [dx.data(), dw.data()]) else {
             return self.direct(dx, dw, zbar, dz);
         };
-        let (mut c, mut x, mut w) =
-            (Buffer::stale(dz.len()), Buffer::stale(dx.data().len()), Buffer::stale(dw.data().len()));
-        let scale = T::from_f64(s);
-        kernel::pairs(&mut x, self.x.data(), dx.data(), |x, d| x + scale * d);
-        kernel::pairs(&mut w, self.w.data(), dw.data(), |w, d| w + scale * d);
-        matmul_into(&mut c, Onto::Nothing, dx, dw);
-        let bias = far_bias(self.bias, self.dbias, scale);
-        let start = bias.as_deref().map_or(Onto::Nothing, Onto::Row);
-        matmul_into(dz, start, self.x.over(&x), self.w.over(&w));
-        2.0 * kernel::run(&Combined { z: self.z, c: &c, zbar, s: scale }, dz)
+        let (scale, inverse) = (T::from_f64(s), T::from_f64(1.0 / s));
+        let (mut x, mut w) = (Buffer::stale(dx.data().len()), Buffer::stale(dw.data().len()));
+        kernel::pairs(
+            &mut x,
+            self.x.data(),
+            dx.data(),
+            #[inline(always)]
+            |x, d| inverse * x + d,
+        );
+        kernel::pairs(
+            &mut w,
+            self.w.data(),
+            dw.data(),
+            #[inline(always)]
+            |w, d| w + scale * d,
+        );
+        // C = ẊẆ in the place of Ż, then what Ż starts from: −sC − Z/s, with the bias that is in Z.
+        matmul_into(dz, Onto::Nothing, dx, dw);
+        let bias = moved_bias(self.bias, self.dbias, inverse);
+        let cols = self.sizes.cols;
+        let start = inlined(
+            #[inline(always)]
+            |row: usize, dz: &mut [T]| {
+                let part = row * cols..(row + 1) * cols;
+                let (z, zbar) = (&self.z[part.clone()], &zbar[part]);
+                let term = kernel::inner_here(dz, zbar);
+                for (dz, z) in dz.iter_mut().zip(z) {
+                    *dz = -(inverse * *z + scale * *dz);
+                }
+                if let Some(bias) = &bias {
+                    for (dz, b) in dz.iter_mut().zip(bias) {
+                        *dz = *dz + *b;
+                    }
+                }
+                term
+            },
+        );
+        let term = kernel::pieces(dz, cols, 1, start);
+        matmul_into(dz, Onto::Present, self.x.over(&x), self.w.over(&w));
+        2.0 * term
     }
 
     /// The row that is added to every row of Ż: its tangent, and what takes the bias out of Z times −c.
@@ -300,43 +330,40 @@ fn mirror<T: Real>(square: &mut [T], n: usize, c: T) {
     }
 }
 
-/// The s for which X + sẊ and W + sẆ are sums of terms of one size, a power of two so that it scales without rounding. `None`
+/// The s for which X/s + Ẋ and W + sẆ are sums of terms of one size, a power of two so that it scales without rounding. `None`
 /// where a factor or its tangent vanishes or overflows: no scale balances the sums then.
 pub(crate) fn balance<T: Real>(at: [&[T]; 2], tangents: [&[T]; 2]) -> Option<f64> {
-    let norm = |m: &[T]| kernel::inner(m, m).sqrt();
-    let s = (norm(at[0]) * norm(at[1]) / (norm(tangents[0]) * norm(tangents[1]))).sqrt();
+    let ratio = |i: usize| {
+        let [at, tangent] = sampled_squares([at[i], tangents[i]]);
+        at / tangent
+    };
+    let s = (ratio(0) * ratio(1)).powf(0.25);
     (s.is_finite() && s > 0.0).then(|| s.log2().round().exp2())
 }
 
-/// b + sḃ, the bias of (X + sẊ)(W + sẆ); `None` where there is neither.
-pub(crate) fn far_bias<T: Real>(bias: Option<&[T]>, dbias: Option<&[T]>, s: T) -> Option<Vec<T>> {
+/// Numbers of a long array of which so many neighbours are sampled.
+const STRETCH: usize = 4096;
+/// Neighbours sampled in each stretch.
+const SAMPLED: usize = 64;
+
+/// About how the sums of squares of arrays of one length compare, which is all that a balance needs: of long ones, neighbours at places
+/// without a pattern are looked at. All numbers are where those vanish in one of the arrays.
+fn sampled_squares<T: Real>(arrays: [&[T]; 2]) -> [f64; 2] {
+    let places = arrays[0].len() / STRETCH;
+    let squares = |a: &[T]| {
+        let at = |i: usize| i * STRETCH + i.wrapping_mul(0x9E37_79B9) % (STRETCH - SAMPLED);
+        (0..places).map(|i| kernel::inner(&a[at(i)..][..SAMPLED], &a[at(i)..][..SAMPLED])).sum::<f64>()
+    };
+    let sampled = if places < 4 { [0.0; 2] } else { arrays.map(squares) };
+    if sampled.iter().all(|&sum| sum > 0.0) { sampled } else { arrays.map(|a| kernel::inner(a, a)) }
+}
+
+/// b/s + ḃ, by which the bias of X/s + Ẋ times W + sẆ exceeds none, given 1/s; `None` where there is neither.
+pub(crate) fn moved_bias<T: Real>(bias: Option<&[T]>, dbias: Option<&[T]>, inverse: T) -> Option<Vec<T>> {
     match (bias, dbias) {
         (None, None) => None,
-        (Some(b), None) => Some(b.to_vec()),
-        (None, Some(d)) => Some(d.iter().map(|d| s * *d).collect()),
-        (Some(b), Some(d)) => Some(b.iter().zip(d).map(|(b, d)| *b + s * *d).collect()),
-    }
-}
-
-/// Replaces P = (X + sẊ)(W + sẆ), its bias included, by Ż = (P − Z)/s − sC, and sums Z̄ C.
-pub(crate) struct Combined<'a, T> {
-    pub(crate) z: &'a [T],
-    pub(crate) c: &'a [T],
-    pub(crate) zbar: &'a [T],
-    pub(crate) s: T,
-}
-
-impl<T: Real> kernel::Kernel for Combined<'_, T> {
-    type Item = T;
-
-    #[inline(always)]
-    fn run(&self, from: usize, out: &mut [T]) -> f64 {
-        let inverse = T::from_f64(1.0) / self.s;
-        let part = from..from + out.len();
-        let (z, c, zbar) = (&self.z[part.clone()], &self.c[part.clone()], &self.zbar[part]);
-        for ((out, z), c) in out.iter_mut().zip(z).zip(c) {
-            *out = (*out - *z) * inverse - self.s * *c;
-        }
-        kernel::inner_here(c, zbar)
+        (Some(b), None) => Some(b.iter().map(|b| inverse * *b).collect()),
+        (None, Some(d)) => Some(d.to_vec()),
+        (Some(b), Some(d)) => Some(b.iter().zip(d).map(|(b, d)| inverse * *b + *d).collect()),
     }
 }

@@ -10,8 +10,8 @@ use super::geometry::Geometry;
 use super::lower::{lower, raise_onto};
 use crate::buffer::Buffer;
 use crate::gemm::{Matrix, Onto, counted, matmul_into};
-use crate::kernel::{self, Kernel, inlined, inner_here, pieces, tensor_in_pieces};
-use crate::ops::product::{Combined, Form, Forms, Motion, balance, far_bias};
+use crate::kernel::{self, inlined, inner_here, pieces, tensor_in_pieces};
+use crate::ops::product::{Form, Forms, Motion, balance, moved_bias};
 use crate::parallel;
 use crate::real::Real;
 use crate::tensor::Tensor;
@@ -289,9 +289,9 @@ impl<T: Real> Moved<'_, T> {
         self.output(g, one)
     }
 
-    /// With a power of two s that balances the sums: ż = [(x + sẋ) ∗ (w + sẇ) + b + sḃ − z]/s − s ẋ ∗ ẇ.
+    /// With a power of two s that balances the sums: ż = (x/s + ẋ) ∗ (w + sẇ) + b/s + ḃ − z/s − s ẋ ∗ ẇ.
     fn two_product(&self, g: &Geometry, s: f64) -> (Tensor<T>, f64) {
-        let scale = T::from_f64(s);
+        let (scale, inverse) = (T::from_f64(s), T::from_f64(1.0 / s));
         let mut far = Buffer::stale(self.w.len());
         kernel::pairs(
             &mut far,
@@ -301,20 +301,23 @@ impl<T: Real> Moved<'_, T> {
             |w, d| w + scale * d,
         );
         let (far, dw) = (Weights::new(g, &far), Weights::new(g, self.dw.data()));
-        let bias = far_bias(self.bias, self.dbias, scale);
+        let bias = moved_bias(self.bias, self.dbias, inverse);
         let one = inlined(
             #[inline(always)]
             |piece: usize, dz: &mut [T]| {
                 let (mut image, mut c) = (Buffer::stale(g.piece()), Buffer::stale(dz.len()));
                 let (x, dx) = (g.image_of(self.x, piece), g.image_of(self.dx, piece));
                 for ((image, x), d) in image.iter_mut().zip(x).zip(dx) {
-                    *image = *x + scale * *d;
+                    *image = inverse * *x + *d;
                 }
                 for (z, bias, term) in [(&mut *dz, bias.as_deref(), (&*image, &far)), (&mut *c, None, (dx, &dw))] {
                     Weights::output(z, bias, &[term], piece);
                 }
                 let [z, zbar] = [self.z, self.zbar].map(|t| g.output_of(t, piece).data());
-                Combined { z, c: &c, zbar, s: scale }.run(0, dz)
+                for ((dz, z), c) in dz.iter_mut().zip(z).zip(c.iter()) {
+                    *dz = *dz - (inverse * *z + scale * *c);
+                }
+                inner_here(&c, zbar)
             },
         );
         self.output(g, one)
