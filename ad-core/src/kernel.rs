@@ -11,9 +11,9 @@ use crate::tensor::Tensor;
 
 /// Elements that one task works on. Results depend on it (sums are by chunk), so it is fixed.
 const CHUNK: usize = 1 << 13;
-/// Tasks that a long loop is shared out in.
+/// Tasks that a long loop is shared out in, at most: handing one out costs about half a microsecond.
 const TASKS: usize = 8;
-/// Work, in additions, from which chunks are shared out over threads.
+/// Work, in additions, from which chunks are shared out over threads, and of a task where there are more than two.
 const PARALLEL_FROM: usize = 1 << 16;
 
 /// A loop over a stretch of elements, compiled for every level of vector instructions.
@@ -48,12 +48,13 @@ pub(crate) fn run<K: Kernel>(kernel: &K, out: &mut [K::Item]) -> f64 {
 fn in_chunks<K: Kernel>(kernel: &K, out: &mut [K::Item], chunk: usize, weight: usize) -> f64 {
     let arch = Arch::new();
     let run = |i: usize, out| arch.dispatch(Stretch(kernel, i * chunk, out));
-    if out.len() * weight < PARALLEL_FROM || rayon::current_num_threads() == 1 {
+    let work = out.len() * weight;
+    if work < PARALLEL_FROM || rayon::current_num_threads() == 1 {
         return out.chunks_mut(chunk).enumerate().map(|(i, out)| run(i, out)).sum();
     }
     let mut sums = vec![0.0; out.len().div_ceil(chunk)];
     // Few tasks of several chunks each: how chunks are grouped does not change what they give.
-    let group = sums.len().div_ceil(TASKS);
+    let group = sums.len().div_ceil((work / PARALLEL_FROM).clamp(2, TASKS));
     let tasks = out.chunks_mut(group * chunk).zip(sums.chunks_mut(group)).enumerate();
     parallel::for_each(tasks, |(task, (out, sums))| {
         for (i, (out, sum)) in out.chunks_mut(chunk).zip(sums).enumerate() {
@@ -221,20 +222,46 @@ impl<T: Real> Kernel for Inner<'_, T> {
     }
 }
 
-/// Σ f(aᵢ, bᵢ) in double precision, in interleaved lanes: a single running sum would wait for each addition to finish. For use
-/// within a kernel.
+/// N sums Σ f(aᵢ, bᵢ, …) over arrays of one length, in double precision, in interleaved lanes: a single running sum would wait for each
+/// addition to finish. For use within a kernel.
 #[inline(always)]
-pub(crate) fn sum_of_pairs_here<T: Real>(a: &[T], b: &[T], f: impl Fn(f64, f64) -> f64) -> f64 {
-    let mut lanes = [0.0; LANES];
-    let (whole_a, rest_a) = a.as_chunks::<LANES>();
-    let (whole_b, rest_b) = b.as_chunks::<LANES>();
-    for (a, b) in whole_a.iter().zip(whole_b) {
+pub(crate) fn sums_here<T: Real, const M: usize, const N: usize>(
+    arrays: [&[T]; M],
+    f: impl Fn([f64; M]) -> [f64; N],
+) -> [f64; N] {
+    let mut lanes = [[0.0; LANES]; N];
+    let parts = arrays.map(|a| a.as_chunks::<LANES>());
+    for i in 0..parts[0].0.len() {
+        let chunk = parts.map(|(whole, _)| &whole[i]);
         for l in 0..LANES {
-            lanes[l] += f(a[l].to_f64(), b[l].to_f64());
+            let terms = f(chunk.map(|a| a[l].to_f64()));
+            for n in 0..N {
+                lanes[n][l] += terms[n];
+            }
         }
     }
-    let rest: f64 = rest_a.iter().zip(rest_b).map(|(a, b)| f(a.to_f64(), b.to_f64())).sum();
-    sum_of_lanes(lanes) + rest
+    let mut sums = [0.0; N];
+    for i in 0..parts[0].1.len() {
+        let terms = f(parts.map(|(_, rest)| rest[i].to_f64()));
+        for n in 0..N {
+            sums[n] += terms[n];
+        }
+    }
+    for n in 0..N {
+        sums[n] += sum_of_lanes(lanes[n]);
+    }
+    sums
+}
+
+/// Σ f(aᵢ, bᵢ) in double precision. For use within a kernel.
+#[inline(always)]
+pub(crate) fn sum_of_pairs_here<T: Real>(a: &[T], b: &[T], f: impl Fn(f64, f64) -> f64) -> f64 {
+    let [sum] = sums_here(
+        [a, b],
+        #[inline(always)]
+        |[a, b]| [f(a, b)],
+    );
+    sum
 }
 
 /// Σ aᵢ bᵢ in double precision. For use within a kernel.

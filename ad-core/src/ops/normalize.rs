@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::array::{Array, At};
-use crate::kernel::{inlined, inner_here, sum_of_pairs_here, tensor_in_pieces};
+use crate::kernel::{inlined, sum_of_pairs_here, sums_here, tensor_in_pieces};
 use crate::ops::binary::sum;
 use crate::ops::{Forms, Ops, recorded_as};
 use crate::primitive::{Advance, Cotangents, Kind, Primitive};
@@ -59,7 +59,7 @@ impl Normalize {
             #[inline(always)]
             |i, out| {
                 let [x, y, v] = [x, y, v].map(|t| row(t, i));
-                self.at(x, y).product(v).into(out);
+                self.at(x, y).product(v).write(out);
                 0.0
             },
         )
@@ -71,11 +71,17 @@ impl Normalize {
         tensor_in_pieces(x.shape(), x.shape().last().copied().unwrap_or(0), WEIGHT, f)
     }
 
+    /// What is subtracted from a row, and r.
     #[inline(always)]
-    fn at<'a, T: Real>(&self, x: &[T], y: &'a [T]) -> Row<'a, T> {
+    fn centre_and_scale<T: Real>(&self, x: &[T]) -> (f64, f64) {
         let centre = if self.centred { mean(x, x, |x, _| x) } else { 0.0 };
         let square = mean(x, x, |x, _| (x - centre) * (x - centre));
-        Row { y, r: 1.0 / (square + self.epsilon).sqrt(), centred: self.centred }
+        (centre, 1.0 / (square + self.epsilon).sqrt())
+    }
+
+    #[inline(always)]
+    fn at<'a, T: Real>(&self, x: &[T], y: &'a [T]) -> Row<'a, T> {
+        Row { y, r: self.centre_and_scale(x).1, centred: self.centred }
     }
 }
 
@@ -99,35 +105,30 @@ struct Row<'a, T> {
     centred: bool,
 }
 
-/// The Jacobian of a row times v: r (v − shift − y along).
+/// The Jacobian of a row times v: r (v − shift − y along), where along is mean(y v).
 struct Product<'a, T> {
     y: &'a [T],
     v: &'a [T],
-    r: T,
-    shift: T,
-    along: T,
+    r: f64,
+    shift: f64,
+    along: f64,
 }
 
 impl<'a, T: Real> Row<'a, T> {
-    /// mean(y v), which is the mean with v centred too, since that of y is 0.
-    #[inline(always)]
-    fn along(&self, v: &[T]) -> f64 {
-        mean(self.y, v, |y, v| y * v)
-    }
-
+    /// The Jacobian times v; mean(y v) is the mean with v centred too, since that of y is 0.
     #[inline(always)]
     fn product(&self, v: &'a [T]) -> Product<'a, T> {
-        let shift = if self.centred { mean(v, v, |v, _| v) } else { 0.0 };
-        let [r, shift, along] = [self.r, shift, self.along(v)].map(T::from_f64);
-        Product { y: self.y, v, r, shift, along }
+        let [along, shift] = sums_here([self.y, v], |[y, v]| [y * v, v]).map(|sum| sum / v.len() as f64);
+        Product { y: self.y, v, r: self.r, shift: if self.centred { shift } else { 0.0 }, along }
     }
 }
 
 impl<T: Real> Product<'_, T> {
     #[inline(always)]
-    fn into(self, out: &mut [T]) {
+    fn write(&self, out: &mut [T]) {
+        let [r, shift, along] = [self.r, self.shift, self.along].map(T::from_f64);
         for ((out, v), y) in out.iter_mut().zip(self.v).zip(self.y) {
-            *out = self.r * ((*v - self.shift) - self.along * *y);
+            *out = r * ((*v - shift) - along * *y);
         }
     }
 }
@@ -142,13 +143,18 @@ impl Primitive for Normalize {
     #[track_caller]
     fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
         assert!(x[0].rank() > 0, "normalize: a scalar has no last axis");
-        let value = |i: usize, out: &mut [T]| {
-            let x = row(x[0], i);
-            let centre = if self.centred { mean(x, x, |x, _| x) } else { 0.0 };
-            let (r, centre) = (T::from_f64(self.at(x, x).r), T::from_f64(centre));
-            out.iter_mut().zip(x).for_each(|(out, x)| *out = (*x - centre) * r);
-            0.0
-        };
+        let value = inlined(
+            #[inline(always)]
+            |i: usize, out: &mut [T]| {
+                let x = row(x[0], i);
+                let (centre, r) = self.centre_and_scale(x);
+                let (r, centre) = (T::from_f64(r), T::from_f64(centre));
+                for (out, x) in out.iter_mut().zip(x) {
+                    *out = (*x - centre) * r;
+                }
+                0.0
+            },
+        );
         self.by_rows(x[0], value).0
     }
 
@@ -183,20 +189,23 @@ impl Primitive for Normalize {
     ) {
         let (x, y, ybar) = (at.x[0], at.y, at.ybar);
         let Some(dx) = dx[0] else { return };
-        let curved = |i: usize, out: &mut [T]| {
-            let [x, y, ybar, dx] = [x, y, ybar, dx].map(|t| row(t, i));
-            let at = self.at(x, y);
-            let mut dy = vec![T::default(); y.len()];
-            at.product(dx).into(&mut dy);
-            at.product(ybar).into(out);
-            let (m, q) = (at.along(dx), at.along(ybar));
-            let dq = mean(&dy, ybar, |dy, ybar| dy * ybar);
-            let [m, q, dq] = [m, q, dq].map(|c| T::from_f64(-at.r * c));
-            for ((xbar, dy), y) in out.iter_mut().zip(&dy).zip(y) {
-                *xbar = m * *xbar + q * *dy + dq * *y;
-            }
-            0.0
-        };
+        let curved = inlined(
+            #[inline(always)]
+            |i: usize, out: &mut [T]| {
+                let [x, y, ybar, dx] = [x, y, ybar, dx].map(|t| row(t, i));
+                let at = self.at(x, y);
+                let mut dy = vec![T::default(); y.len()];
+                let (moved, pulled) = (at.product(dx), at.product(ybar));
+                moved.write(&mut dy);
+                pulled.write(out);
+                let dq = mean(&dy, ybar, |dy, ybar| dy * ybar);
+                let [m, q, dq] = [moved.along, pulled.along, dq].map(|c| T::from_f64(-at.r * c));
+                for ((xbar, dy), y) in out.iter_mut().zip(&dy).zip(y) {
+                    *xbar = m * *xbar + q * *dy + dq * *y;
+                }
+                0.0
+            },
+        );
         out.add(0, || self.by_rows(x, curved).0);
     }
 
@@ -209,10 +218,12 @@ impl Primitive for Normalize {
             |i, dy| {
                 let [x, y, ybar, dx] = [x, y, ybar, dx].map(|t| row(t, i));
                 let at = self.at(x, y);
-                at.product(dx).into(dy);
+                let product = at.product(dx);
+                product.write(dy);
                 // Where a differs from ẋ, the mean of ẏ is 0.
-                let curved = mean(dy, dx, |dy, dx| dy * dx);
-                -at.r * (2.0 * at.along(dx) * inner_here(ybar, dy) + curved * inner_here(ybar, y))
+                let [curved, by_tangent, by_value] =
+                    sums_here([&*dy, dx, ybar, y], |[dy, dx, ybar, y]| [dy * dx, ybar * dy, ybar * y]);
+                -at.r * (2.0 * product.along * by_tangent + curved / dy.len() as f64 * by_value)
             },
         );
         Some((Some(dy), term))
@@ -299,9 +310,9 @@ impl Primitive for Affine {
             |i, dy| {
                 Affine::rows(&terms, offset, i, dy);
                 let (Some(dx), Some(gain), Some(ybar)) = (dx[0], dx[1], ybar) else { return 0.0 };
-                let (dx, ybar) = (row(dx, i), row(ybar, i));
-                let curved = dx.iter().zip(ybar).zip(gain.data());
-                curved.map(|((dx, ybar), gain)| (*dx * *gain).to_f64() * ybar.to_f64()).sum()
+                let [curved] =
+                    sums_here([row(dx, i), row(ybar, i), gain.data()], |[dx, ybar, gain]| [dx * gain * ybar]);
+                curved
             },
         );
         Some((Some(dy), 2.0 * term))
