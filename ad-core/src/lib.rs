@@ -58,7 +58,7 @@
 //! | [`dual`], [`tape`] | forward and reverse mode |
 //! | [`recording`], [`sweep`] | a finished tape, and the sweeps over it |
 //! | [`transform`], [`operator`] | `grad`, `hvp`, `curvature`, …: functions of functions |
-//! | [`work`] | what sweeps cost in operations and bytes, before they run |
+//! | [`work`], [`levels`] | what sweeps, and nested duals, cost in operations and bytes, before they run |
 //! | [`matrix`] | products over plain slices, for formulas that are not differentiated |
 //! | [`parallel`] | short tasks on several threads |
 //! | [`buffer`] | buffers kept for reuse, and how many bytes are in use |
@@ -74,6 +74,7 @@ pub mod check;
 pub mod dual;
 mod gemm;
 mod kernel;
+pub mod levels;
 pub mod matrix;
 pub mod operator;
 pub mod ops;

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use crate::array::{Array, At};
 use crate::dual::Dual;
+use crate::levels::Levels;
 use crate::ops::product::Forms;
 use crate::real::Real;
 use crate::registry::Op;
@@ -144,6 +145,23 @@ pub trait Primitive: Clone + Debug + Send + Sync + 'static {
     /// shapes.
     fn product_flops(&self, _shapes: &[&[usize]], _visit: &Visit<'_>) -> u64 {
         0
+    }
+
+    /// The parts of the output on nested duals, given those of the inputs, and the floating-point operations of the matrix products that
+    /// computing them takes; `None` where that is not known. By the kind; a nonlinear primitive with products has its own.
+    fn nested_flops(&self, shapes: &[&[usize]], inputs: &[Levels]) -> Option<(Levels, u64)> {
+        let flops = self.product_flops(shapes, &Visit::Value);
+        let all = inputs.iter().fold(Levels::CONSTANT, |all, of| all | *of);
+        Some(match Self::KIND {
+            Kind::Constant => (Levels::CONSTANT, flops),
+            Kind::Linear | Kind::PiecewiseLinear => (all, all.count() * flops),
+            Kind::Bilinear => {
+                let (found, pairs) = inputs[0].product(inputs[1]);
+                (found | all, pairs * flops)
+            }
+            Kind::General if flops == 0 => (all.function(), 0),
+            Kind::General => return None,
+        })
     }
 
     /// How the tape stores the primitive. The engine's own are variants of [`Op`]; others are boxed.
@@ -305,6 +323,8 @@ pub trait Rules<A: Array>: Debug + Send + Sync {
     fn vjp(&self, x: &[&A], y: &A, ybar: &A, out: &mut Cotangents<'_, A>);
     /// See [`Primitive::product_flops`].
     fn product_flops(&self, shapes: &[&[usize]], visit: &Visit<'_>) -> u64;
+    /// See [`Primitive::nested_flops`].
+    fn nested_flops(&self, shapes: &[&[usize]], inputs: &[Levels]) -> Option<(Levels, u64)>;
 }
 
 /// The second-order rules of a primitive at one array type; separate from [`Rules`], because they need the rules one
@@ -345,6 +365,10 @@ impl<A: Array, P: Primitive> Rules<A> for P {
 
     fn product_flops(&self, shapes: &[&[usize]], visit: &Visit<'_>) -> u64 {
         Primitive::product_flops(self, shapes, visit)
+    }
+
+    fn nested_flops(&self, shapes: &[&[usize]], inputs: &[Levels]) -> Option<(Levels, u64)> {
+        Primitive::nested_flops(self, shapes, inputs)
     }
 }
 

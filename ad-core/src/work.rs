@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 pub use crate::gemm::flops;
 
 use crate::array::{Base, Ground};
+use crate::levels::Levels;
 use crate::ops::Forms;
 use crate::primitive::{Kind, Multiple, Visit};
 use crate::recording::{NodeId, Recording};
@@ -152,33 +153,21 @@ impl<A: Ground> Recording<A> {
     }
 
     /// The operations of an evaluation with tangents of three levels, all along one direction of the leaves, with the bytes of as many
-    /// evaluations as there are tangents and a value; `None` where an operation that is not bilinear has products of its own, as attention does.
-    ///
-    /// An array then has a part for each set of levels: eight at most, or four where it is a leaf, which moves in a straight line. A
-    /// bilinear operation multiplies each pair of parts whose sets have no level in common.
+    /// evaluations as there are tangents and a value; `None` where a primitive does not [tell](crate::Primitive::nested_flops) its own.
     pub fn third_work(&self) -> Option<Work> {
-        let mut parts = vec![CONSTANT; self.len()];
+        let mut parts = vec![Levels::CONSTANT; self.len()];
         for leaf in self.leaves() {
-            parts[leaf.index()] = STRAIGHT;
+            parts[leaf.index()] = Levels::STRAIGHT;
         }
         let mut total = Work::default();
         for node in self.nodes() {
             let Some(rules) = self.op(node).rules() else { continue };
-            let of_inputs: SmallVec<[u8; 3]> = self.input_slots(node).iter().map(|&i| parts[i as usize]).collect();
-            let work = self.visit(node, &Visit::Value, 1, &[]);
-            let all = of_inputs.iter().fold(CONSTANT, |all, of| all | of);
-            let (found, products) = match rules.kind() {
-                Kind::Constant => (CONSTANT, 1),
-                Kind::Linear | Kind::PiecewiseLinear => (all, u64::from(all.count_ones())),
-                Kind::Bilinear => multiplied(of_inputs[0], of_inputs[1], all),
-                Kind::General => (disjoint_unions(all), u64::from(disjoint_unions(all).count_ones())),
-            };
-            if rules.kind() == Kind::General && work.flops > 0 {
-                return None;
-            }
+            let of_inputs: SmallVec<[Levels; 3]> = self.input_slots(node).iter().map(|&i| parts[i as usize]).collect();
+            let shapes: SmallVec<[&[usize]; 3]> = self.input_values(node).iter().map(|x| x.shape()).collect();
+            let (found, flops) = rules.nested_flops(&shapes, &of_inputs)?;
             parts[node.index()] = found;
-            let arrays = u64::from(found.count_ones());
-            total += Work { flops: products * work.flops, bytes: arrays * work.bytes };
+            let bytes = found.count() * self.visit(node, &Visit::Value, 1, &[]).bytes;
+            total += Work { flops, bytes };
         }
         Some(total)
     }
@@ -234,27 +223,4 @@ impl<A: Ground> Recording<A> {
     fn wanted(&self, node: NodeId) -> Flags {
         self.of_inputs(node, self.active())
     }
-}
-
-/// Sets of levels as a bit each: of an array that does not move, the empty set alone.
-const CONSTANT: u8 = 0b0000_0001;
-/// Of a leaf: the empty set and those of one level, 1, 2 and 4.
-const STRAIGHT: u8 = 0b0001_0111;
-
-/// The sets in a bit mask.
-fn sets(mask: u8) -> impl Iterator<Item = u8> + Clone {
-    (0..8u8).filter(move |set| mask & (1 << set) != 0)
-}
-
-/// The sets of a product and what the other inputs add, and how many pairs are multiplied.
-fn multiplied(a: u8, b: u8, all: u8) -> (u8, u64) {
-    let pairs = sets(a).flat_map(|s| sets(b).map(move |t| (s, t))).filter(|(s, t)| s & t == 0);
-    let (found, n) = pairs.fold((0, 0), |(found, n), (s, t)| (found | 1 << (s | t), n + 1));
-    (found | all, n)
-}
-
-/// The sets of a nonlinear function of arrays with these: all unions of sets without a level in common.
-fn disjoint_unions(mask: u8) -> u8 {
-    // Two rounds reach unions of three levels.
-    (0..2).fold(mask, |found, _| multiplied(found, found, found).0)
 }

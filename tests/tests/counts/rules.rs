@@ -1,10 +1,12 @@
 //! The work of a rule's steps, told from the recording, is what is counted as products are computed.
 
+use ad_core::ops::Window;
 use ad_core::{Tensor, work};
 use gen_sched::{Denominator, ExactGen, GroupedGen, Grouping, Parting, Policy, PolynomialGen, Rule, Stepper};
 use nn::data::Targets;
+use nn::models::{Cnn, Gpt};
 use nn::random::Key;
-use nn::{Activation, Architecture, Loss, Mlp, Optimizer};
+use nn::{Activation, Architecture, Loss, Mlp, Net, Optimizer};
 use parabola_tests::rules;
 
 /// Rules whose settings are not the usual ones.
@@ -49,6 +51,39 @@ fn the_work_of_a_step_is_what_is_counted() {
                     let counted = work::flops() - before;
                     let told = report.work.expect("it was asked for").flops;
                     assert_eq!(told, counted, "{name} along {optimizer}, {parting:?}: {}", report.cost);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_work_of_a_step_is_what_is_counted_with_convolution_and_with_attention() {
+    let _alone = crate::alone();
+    let images = Tensor::from_fn(&[6, 1, 9, 9], |i| (1.3 * i as f64).sin());
+    let classes = Targets::Classes { labels: (0..6).map(|r| r % 3).collect(), classes: 3 };
+    let tokens = Tensor::from_fn(&[6, 5], |i| (i * i % 3) as f64);
+    let next = Targets::Sequences { labels: (0..30).map(|r| r % 3).collect(), length: 5, classes: 3 };
+    let cnn = || -> Box<dyn Net<f64>> {
+        let net = Cnn::new(&[1, 2, 3], 3, Window::default(), None, 9, &[4, 3], Activation::Tanh);
+        Box::new(net.expect("images of 9 pixels have room for two kernels of 3"))
+    };
+    let gpt = || -> Box<dyn Net<f64>> { Box::new(Gpt::new(3, 5, 6, 2, 2, Activation::Gelu)) };
+    let nets: [(&dyn Fn() -> Box<dyn Net<f64>>, &Tensor<f64>, &Targets<f64>); 2] =
+        [(&cnn, &images, &classes), (&gpt, &tokens, &next)];
+    for (net, x, y) in nets {
+        for parting in [Parting::Whole, Parting::Shards(3)] {
+            for name in rules::names() {
+                let theta = nn::init_parameters::<f64>(&*net(), Key::new(1));
+                let direction = Optimizer::Sgd.direction(0.0);
+                let stepper = rules::stepper(name, net(), theta, Loss::cross_entropy(), direction);
+                let mut stepper = stepper.parting(parting).telling_work();
+                for _ in 0..3 {
+                    let before = work::flops();
+                    let report = stepper.step(x, y);
+                    let counted = work::flops() - before;
+                    let told = report.work.expect("it was asked for").flops;
+                    assert_eq!(told, counted, "{name} on {:?}, {parting:?}: {}", x.shape(), report.cost);
                 }
             }
         }

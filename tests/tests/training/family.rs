@@ -155,15 +155,16 @@ fn every_rule_goes_on_from_its_state_bit_for_bit() {
     }
 }
 
-/// A network's name, the network, and the shape of its input.
-type Case = (&'static str, Box<dyn Net<f64>>, Vec<usize>);
+/// A network, and eight rows of a batch for it.
+type Case = (&'static str, Box<dyn Net<f64>>, Batch<f64>);
 
 /// A small network of every kind in the zoo.
 fn zoo() -> Vec<Case> {
-    let settings: [(&str, &str, &[usize]); 4] = [
+    let settings: [(&str, &str, &[usize]); 5] = [
         ("mlp", "kind = \"mlp\"\nhidden = [5]\n", &[6]),
         ("cnn", "kind = \"cnn\"\nchannels = [2, 3]\nkernel = 3\nhidden = [4]\n", &[1, 10, 10]),
         ("resnet", "kind = \"resnet\"\n", &[1, 8, 8]),
+        ("gpt", "kind = \"gpt\"\nwidth = 6\nheads = 2\nblocks = 1\n", &[5]),
         (
             "layers",
             "kind = \"layers\"\nlayers = [{ kind = \"batch_norm\" }, { kind = \"linear\", outputs = 4 }, { kind = \"dropout\", p = 0.2 }]\n",
@@ -173,8 +174,19 @@ fn zoo() -> Vec<Case> {
     let build = |(name, text, item): (&'static str, &str, &[usize])| {
         let text = format!("[model]\n{text}");
         let config = bench::config::Config::parse(std::path::Path::new(name), &text).unwrap_or_else(|e| panic!("{e}"));
-        let ends = bench::config::Ends { item, outputs: 4, is_text: false };
-        (name, config.model.build::<f64>(&ends).unwrap_or_else(|e| panic!("{name}: {e}")), item.to_vec())
+        let is_text = name == "gpt";
+        let ends = bench::config::Ends { item, outputs: 4, is_text };
+        let net = config.model.build::<f64>(&ends).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let x = wave(&[&[8], item].concat());
+        let labels = |n: u32| (0..n).map(|r| r * r % 4).collect();
+        let batch = if is_text {
+            let inputs = Tensor::from_fn(x.shape(), |i| (i % 4) as f64);
+            let targets = Targets::Sequences { labels: labels(8 * 5), length: 5, classes: 4 };
+            Batch { inputs, targets }
+        } else {
+            Batch { inputs: x, targets: Targets::Classes { labels: labels(8), classes: 4 } }
+        };
+        (name, net, batch)
     };
     settings.into_iter().map(build).collect()
 }
@@ -182,14 +194,12 @@ fn zoo() -> Vec<Case> {
 #[test]
 fn every_rule_runs_on_every_model() {
     for name in rules::names() {
-        for (model, net, item) in zoo() {
+        for (model, net, batch) in zoo() {
             let theta = nn::init_parameters::<f64>(&*net, Key::new(2));
             let mut stepper =
                 rules::stepper(name, net, theta, Loss::cross_entropy(), Optimizer::Momentum.direction(0.0));
-            let x = wave(&[&[8], item.as_slice()].concat());
-            let y = Targets::Classes { labels: (0..8).map(|r| r % 4).collect(), classes: 4 };
             for _ in 0..3 {
-                let report = stepper.step(&x, &y);
+                let report = stepper.step(&batch.inputs, &batch.targets);
                 assert!(report.reason != Reason::NonFinite && report.loss.is_finite(), "{name} on {model}: {report:?}");
             }
         }

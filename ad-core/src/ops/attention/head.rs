@@ -23,6 +23,11 @@ impl Sizes {
     pub(super) fn width(&self) -> usize {
         self.heads * self.size
     }
+
+    /// Floating-point operations of one product of all heads, (positions × size) by (size × positions).
+    pub(super) fn product_flops(&self) -> u64 {
+        2 * (self.batch * self.heads * self.positions * self.positions * self.size) as u64
+    }
 }
 
 /// Which head of which sequence.
@@ -131,22 +136,28 @@ impl Place<'_> {
         out
     }
 
-    /// Replaces scores by shares, row by row.
+    /// Replaces scores by shares. The exponentials of all rows are one loop; those of keys that a query does not see are dropped after
+    /// it: setting their scores to −∞ before would be slower.
     #[inline(always)]
     fn softmax<T: Real>(&self, scores: &mut [T]) {
         let n = self.s.positions;
         let lowest = T::from_f64(f64::NEG_INFINITY);
+        let seen = |query: usize| if self.of.causal { query + 1 } else { n };
+        let keys = self.of.keys.as_ref().map(|keys| &keys[self.sequence * n..][..n]);
         for (query, row) in scores.chunks_exact_mut(n).enumerate() {
-            let (row, hidden) = row.split_at_mut(if self.of.causal { query + 1 } else { n });
-            hidden.fill(T::default());
-            if let Some(keys) = &self.of.keys {
-                let keys = &keys[self.sequence * n..];
+            if let Some(keys) = keys {
                 row.iter_mut().zip(keys).for_each(|(s, open)| *s = if *open { *s } else { lowest });
             }
-            let top = rows::shift(row);
+            let top = rows::shift(&row[..seen(query)]);
             for s in row.iter_mut() {
-                *s = (*s - top).exp();
+                *s = *s - top;
             }
+        }
+        for s in scores.iter_mut() {
+            *s = s.exp();
+        }
+        for (query, row) in scores.chunks_exact_mut(n).enumerate() {
+            row[seen(query)..].fill(T::default());
             // A query that sees no key has exponentials of −∞ alone, and no shares.
             let sum = sum_here(row);
             let share = T::from_f64(if sum > 0.0 { 1.0 / sum } else { 0.0 });

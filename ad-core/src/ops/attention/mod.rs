@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::array::{Array, At};
 use crate::kernel::tensor_in_pieces;
+use crate::levels::Levels;
 use crate::ops::recorded_as;
 use crate::primitive::{Advance, Cotangents, Kind, Primitive, Visit};
 use crate::real::Real;
@@ -211,9 +212,33 @@ impl Primitive for Attention {
             Visit::CotangentTangents { .. } => 12,
             Visit::Advance { .. } => 8,
         };
-        let s = self.sizes(shapes[0]);
-        products * 2 * (s.batch * s.heads * s.positions * s.positions * s.size) as u64
+        products * self.sizes(shapes[0]).product_flops()
+    }
+
+    fn nested_flops(&self, shapes: &[&[usize]], inputs: &[Levels]) -> Option<(Levels, u64)> {
+        let x = inputs[0];
+        Some((x.function(), nested_products(x, 3) * self.sizes(shapes[0]).product_flops()))
     }
 
     recorded_as!(Attention);
+}
+
+/// The products of attention on duals of so many levels, of an input with these parts.
+fn nested_products(x: Levels, levels: u8) -> u64 {
+    let Some(outermost) = levels.checked_sub(1) else { return 2 };
+    let (x, tangent) = x.split(outermost);
+    nested_products(x, outermost) + tangent.map_or(0, |dx| tangent_products(x, dx, outermost))
+}
+
+/// The products of a tangent on duals of so many levels: of the fused one on tensors, else of the [rule](Attention::tangent).
+fn tangent_products(x: Levels, dx: Levels, levels: u8) -> u64 {
+    if levels == 0 {
+        return 5;
+    }
+    let (scores, first) = x.product(x);
+    let p = scores.function();
+    let (moved, second) = dx.product(x);
+    // Twice: that of the keys, too.
+    let spread = p.product(moved | p.product(moved).0).0;
+    first + 2 * second + spread.product(x).1 + p.product(dx).1
 }
