@@ -3,55 +3,102 @@
 //! A buffer of megabytes that comes fresh from the system costs a page fault every four kilobytes, more than filling it. A
 //! training step asks for the same sizes again and again, so buffers from [`LARGE`] bytes on go back to a store and come out
 //! of it again, with the numbers that they last held.
+//!
+//! Each thread has a store of its own, to which a buffer returns whoever drops it: threads that work side by side do not wait for each
+//! other, and a buffer stays in the cache of the core that wrote it.
 
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
+use crate::parallel::{Apart, SLOTS, slot};
 use crate::real::Real;
 
 /// Bytes from which a buffer is kept for reuse, and counted; smaller ones cost next to nothing.
 pub const LARGE: usize = 1 << 13;
 
-/// Bytes that the stores may hold in any case.
+/// Bytes that a store may hold in any case.
 const ALWAYS_STORED: usize = 1 << 26;
 
-/// Bytes of large buffers that are in use now.
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-/// The most that [`LIVE`] has been since [`reset_peak`].
+/// Bytes of large buffers of each thread that are in use now. Written while its store is held.
+static LIVE: [Apart<AtomicUsize>; SLOTS] = [const { Apart(AtomicUsize::new(0)) }; SLOTS];
+/// Whether the most that is in use at once is found out: adding up what all threads use takes time.
+static PEAK_IS_WATCHED: AtomicBool = AtomicBool::new(false);
+/// The most that has been in use since [`reset_peak`].
 static PEAK: AtomicUsize = AtomicUsize::new(0);
-/// The most that [`LIVE`] has been at all.
-static SUMMIT: AtomicUsize = AtomicUsize::new(0);
-/// Bytes of the buffers in the stores: at most what has been in use at once, so that reuse at most doubles the memory, or
-/// [`ALWAYS_STORED`].
-static STORED: AtomicUsize = AtomicUsize::new(0);
 
 /// Bytes of the arrays in use now, of all threads together. Arrays below [`LARGE`] bytes are not counted.
 pub fn live_bytes() -> usize {
-    LIVE.load(Ordering::Relaxed)
+    // A buffer may be dropped between two of the loads, but each thread's number is its own.
+    LIVE.iter().map(|live| live.0.load(Ordering::Relaxed)).sum()
 }
 
-/// The most bytes of arrays that were in use at once since the program started or [`reset_peak`] was called; arrays below
-/// [`LARGE`] bytes are not counted.
+/// The most bytes of arrays that were in use at once since [`reset_peak`] was called; arrays below [`LARGE`] bytes are not counted.
+/// Zero before it has been called.
 pub fn peak_bytes() -> usize {
     PEAK.load(Ordering::Relaxed)
 }
 
 /// Lets [`peak_bytes`] start again from what is in use now.
 pub fn reset_peak() {
+    PEAK_IS_WATCHED.store(true, Ordering::Relaxed);
     PEAK.store(live_bytes(), Ordering::Relaxed);
 }
 
-/// Buffers waiting to be used again, by length.
-type Store<T> = BTreeMap<usize, Vec<Vec<T>>>;
+/// The buffers of a thread that wait to be used again.
+#[derive(Debug)]
+struct Store<T> {
+    /// By length.
+    waiting: BTreeMap<usize, Vec<Vec<T>>>,
+    /// Bytes of those.
+    stored: usize,
+    /// Bytes of the thread's buffers in use.
+    live: usize,
+    /// The most that those have been: as many may wait, so that reuse at most doubles the memory.
+    summit: usize,
+}
 
-fn store<T: Real>() -> MutexGuard<'static, Store<T>> {
-    static SINGLE: LazyLock<Mutex<Store<f32>>> = LazyLock::new(Mutex::default);
-    static DOUBLE: LazyLock<Mutex<Store<f64>>> = LazyLock::new(Mutex::default);
-    let stores: [&'static dyn Any; 2] = [&*SINGLE, &*DOUBLE];
-    let store = stores.into_iter().find_map(|s| s.downcast_ref::<Mutex<Store<T>>>()).expect("T is f32 or f64");
+impl<T> Store<T> {
+    const fn new() -> Self {
+        Store { waiting: BTreeMap::new(), stored: 0, live: 0, summit: 0 }
+    }
+
+    fn take(&mut self, len: usize) -> Option<Vec<T>> {
+        let data = self.waiting.get_mut(&len)?.pop()?;
+        self.stored -= bytes_of::<T>(len);
+        Some(data)
+    }
+
+    /// Counts a buffer as in use.
+    fn lend(&mut self, bytes: usize) {
+        self.live += bytes;
+        self.summit = self.summit.max(self.live);
+    }
+
+    /// Takes a buffer back that was in use; it is to wait if it is given.
+    fn give_back(&mut self, bytes: usize, data: Option<Vec<T>>) {
+        self.live -= bytes;
+        if let Some(data) = data
+            && self.stored + bytes <= self.summit.max(ALWAYS_STORED)
+        {
+            self.stored += bytes;
+            self.waiting.entry(data.len()).or_default().push(data);
+        }
+    }
+}
+
+/// A store for each thread.
+type Stores<T> = [Apart<Mutex<Store<T>>>; SLOTS];
+
+/// The store of a thread, held.
+fn store<T: Real>(slot: usize) -> MutexGuard<'static, Store<T>> {
+    static SINGLE: Stores<f32> = [const { Apart(Mutex::new(Store::new())) }; SLOTS];
+    static DOUBLE: Stores<f64> = [const { Apart(Mutex::new(Store::new())) }; SLOTS];
+    let stores: [&'static dyn Any; 2] = [&SINGLE, &DOUBLE];
+    let stores = stores.into_iter().find_map(|s| s.downcast_ref::<Stores<T>>()).expect("T is f32 or f64");
+    let store = &stores[slot].0;
     // A store is held for some tens of nanoseconds: waiting in place is far shorter than being put to sleep.
     for _ in 0..1000 {
         match store.try_lock() {
@@ -75,63 +122,68 @@ pub(crate) struct Buffer<T: Real> {
     /// Whether the numbers go to the store when they are dropped: those that came as a vector do not, as nothing would take
     /// them out again.
     kept: bool,
+    /// The thread that it came from.
+    home: usize,
 }
 
 impl<T: Real> Buffer<T> {
     /// Takes a vector over.
     pub(crate) fn new(data: Vec<T>) -> Self {
-        let bytes = bytes_of::<T>(data.len());
+        let (bytes, home) = (bytes_of::<T>(data.len()), slot());
         if bytes >= LARGE {
-            let live = LIVE.fetch_add(bytes, Ordering::Relaxed) + bytes;
-            PEAK.fetch_max(live, Ordering::Relaxed);
-            SUMMIT.fetch_max(live, Ordering::Relaxed);
+            lend(&mut store::<T>(home), home, bytes);
         }
-        Buffer { data, kept: false }
+        Buffer { data, kept: false, home }
     }
 
     /// A buffer of `len` numbers of no particular value: those of an earlier one, or zeros.
     pub(crate) fn stale(len: usize) -> Self {
-        let large = bytes_of::<T>(len) >= LARGE;
-        let data = if large { reused(len) } else { vec![T::default(); len] };
-        let mut buffer = Buffer::new(data);
-        buffer.kept = large;
-        buffer
+        let (bytes, home) = (bytes_of::<T>(len), slot());
+        if bytes < LARGE {
+            return Buffer { data: vec![T::default(); len], kept: false, home };
+        }
+        let mut own = store::<T>(home);
+        let found = own.take(len);
+        lend(&mut own, home, bytes);
+        drop(own);
+        let data = found.or_else(|| elsewhere(home, len)).unwrap_or_else(|| vec![T::default(); len]);
+        Buffer { data, kept: true, home }
     }
 
     /// The vector itself.
     pub(crate) fn into_vec(mut self) -> Vec<T> {
         let data = std::mem::take(&mut self.data);
-        let bytes = bytes_of::<T>(data.len());
-        if bytes >= LARGE {
-            LIVE.fetch_sub(bytes, Ordering::Relaxed);
-        }
+        give_back::<T>(self.home, bytes_of::<T>(data.len()), None);
         data
     }
 }
 
-/// A vector from the store, or a new one.
-fn reused<T: Real>(len: usize) -> Vec<T> {
-    match store::<T>().get_mut(&len).and_then(Vec::pop) {
-        Some(data) => {
-            STORED.fetch_sub(bytes_of::<T>(len), Ordering::Relaxed);
-            data
-        }
-        None => vec![T::default(); len],
+/// A buffer that waits in the store of another thread.
+fn elsewhere<T: Real>(home: usize, len: usize) -> Option<Vec<T>> {
+    (0..SLOTS).filter(|&slot| slot != home).find_map(|slot| store::<T>(slot).take(len))
+}
+
+/// Counts a buffer of a thread, whose store is held, as in use.
+fn lend<T>(store: &mut Store<T>, slot: usize, bytes: usize) {
+    store.lend(bytes);
+    LIVE[slot].0.fetch_add(bytes, Ordering::Relaxed);
+    if PEAK_IS_WATCHED.load(Ordering::Relaxed) {
+        PEAK.fetch_max(live_bytes(), Ordering::Relaxed);
+    }
+}
+
+/// Ends the use of a buffer.
+fn give_back<T: Real>(home: usize, bytes: usize, data: Option<Vec<T>>) {
+    if bytes >= LARGE {
+        store::<T>(home).give_back(bytes, data);
+        LIVE[home].0.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
 impl<T: Real> Drop for Buffer<T> {
     fn drop(&mut self) {
-        let bytes = bytes_of::<T>(self.data.len());
-        if bytes < LARGE {
-            return;
-        }
-        LIVE.fetch_sub(bytes, Ordering::Relaxed);
-        if self.kept && STORED.load(Ordering::Relaxed) + bytes <= SUMMIT.load(Ordering::Relaxed).max(ALWAYS_STORED) {
-            STORED.fetch_add(bytes, Ordering::Relaxed);
-            let data = std::mem::take(&mut self.data);
-            store::<T>().entry(data.len()).or_default().push(data);
-        }
+        let data = std::mem::take(&mut self.data);
+        give_back(self.home, bytes_of::<T>(data.len()), self.kept.then_some(data));
     }
 }
 
@@ -194,8 +246,39 @@ mod tests {
     #[test]
     fn what_is_in_use_is_counted() {
         const LEN: usize = 1 << 22;
+        reset_peak();
         let buffer = Buffer::<f64>::stale(LEN);
         assert!(live_bytes() >= 8 * LEN && peak_bytes() >= 8 * LEN);
         drop(buffer);
+    }
+
+    #[test]
+    fn a_buffer_goes_home_from_any_thread_and_is_found_from_any() {
+        // A length that no other test uses.
+        const LEN: usize = LARGE + 79;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool");
+        let buffer = pool.install(|| Buffer::<f64>::stale(LEN));
+        let (home, place) = (buffer.home, buffer.as_ptr() as usize);
+        assert!(home != slot(), "this thread is none of the pool's");
+        drop(buffer);
+        assert_eq!(store::<f64>(home).waiting[&LEN].len(), 1);
+        let again = Buffer::<f64>::stale(LEN);
+        assert_eq!((again.as_ptr() as usize, again.home), (place, slot()));
+    }
+
+    #[test]
+    fn a_store_keeps_as_much_as_was_in_use() {
+        let mut store = Store::<f32>::new();
+        let bytes = ALWAYS_STORED / 2 + 4;
+        for _ in 0..3 {
+            store.lend(bytes);
+        }
+        for _ in 0..3 {
+            store.give_back(bytes, Some(vec![0.0; bytes / 4]));
+        }
+        assert_eq!((store.live, store.stored, store.summit), (0, 3 * bytes, 3 * bytes));
+        store.live = bytes;
+        store.give_back(bytes, Some(vec![0.0; bytes / 4]));
+        assert_eq!(store.stored, 3 * bytes, "one more is dropped");
     }
 }

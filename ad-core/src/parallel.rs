@@ -113,6 +113,21 @@ pub fn map<I: Send, R: Send>(tasks: impl IntoIterator<Item = I>, f: impl Fn(I) -
     results.into_iter().map(|place| place.into_inner().ok().flatten().expect("every task has been run")).collect()
 }
 
+/// How many threads have something of their own; those of larger pools share.
+pub(crate) const SLOTS: usize = 16;
+
+/// Something of one thread, on cache lines of its own: what several cores write by turns travels between them each time.
+///
+/// Two lines, which processors fetch together.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Apart<S>(pub(crate) S);
+
+/// The slot of the current thread: by its place in the pool, and the first outside of one.
+pub(crate) fn slot() -> usize {
+    rayon::current_thread_index().map_or(0, |thread| 1 + thread % (SLOTS - 1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
