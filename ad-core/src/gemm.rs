@@ -10,7 +10,7 @@ use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, MatMut, MatRef, Par};
 
 use crate::buffer::Buffer;
-use crate::parallel;
+use crate::parallel::{self, Apart, SLOTS, slot};
 use crate::real::Real;
 
 /// A matrix of `rows × cols` numbers, stored row-major either as itself or as its transpose.
@@ -75,18 +75,18 @@ pub enum Onto<'a, T> {
     Present,
 }
 
-/// Floating-point operations of all matrix products so far, of all threads together: two a multiply-add.
-static FLOPS: AtomicU64 = AtomicU64::new(0);
+/// Floating-point operations of the matrix products of each thread so far: two a multiply-add.
+static FLOPS: [Apart<AtomicU64>; SLOTS] = [const { Apart(AtomicU64::new(0)) }; SLOTS];
 
 /// Floating-point operations of the matrix products computed since the program started, on all threads: 2nkm for an n×k by
 /// a k×m matrix, n(n + 1)k for one half of a symmetric n×k by k×n product.
 pub fn flops() -> u64 {
-    FLOPS.load(Ordering::Relaxed)
+    FLOPS.iter().map(|flops| flops.0.load(Ordering::Relaxed)).sum()
 }
 
-/// Counts a product that is computed elsewhere.
+/// Counts a product.
 pub(crate) fn counted(flops: u64) {
-    FLOPS.fetch_add(flops, Ordering::Relaxed);
+    FLOPS[slot()].0.fetch_add(flops, Ordering::Relaxed);
 }
 
 /// Multiply-adds from which a product is cut into blocks at all: below, handing out the work costs more than it saves.
@@ -106,12 +106,12 @@ const WIDEST: usize = 512;
 pub fn matmul_into<T: Real>(c: &mut [T], onto: Onto<'_, T>, a: Matrix<'_, T>, b: Matrix<'_, T>) {
     let (n, k, m) = (a.rows, a.cols, b.cols);
     assert!(b.rows == k && c.len() == n * m, "product {n}×{k} by {}×{m} into {} numbers", b.rows, c.len());
-    FLOPS.fetch_add(2 * (n * k * m) as u64, Ordering::Relaxed);
+    counted(2 * (n * k * m) as u64);
     if c.is_empty() {
         return;
     }
     let run = if turned([n, k, m], b.transposed) { block_turned } else { block };
-    let spaced = in_step(a).then(|| spaced(a));
+    let spaced = in_step(a, m).then(|| spaced(a));
     let left = match &spaced {
         Some(data) => MatRef::from_row_major_slice_with_stride(data, k, n, n + GAP).transpose(),
         None => a.view(),
@@ -140,21 +140,29 @@ pub fn matmul_into<T: Real>(c: &mut [T], onto: Onto<'_, T>, a: Matrix<'_, T>, b:
 /// Numbers left free after each row of a copy.
 const GAP: usize = 16;
 
-/// Whether the first operand is copied with gaps: `faer` reads a transposed one down its columns, and where these are a power of two
-/// apart (or a large part of one) their numbers displace each other from the nearest cache. Measured by the bench `products`: the weight
-/// adjoint of 32×1024×1024 became 1.26 times as fast on a thread, that of 128×784×512 1.14 times.
-fn in_step<T>(a: Matrix<'_, T>) -> bool {
-    a.transposed && a.rows >= 256 && a.rows.is_multiple_of(64)
+/// Whether the first operand of a product with `m` columns is copied with gaps: `faer` reads a transposed one down its columns, and where
+/// these are a power of two apart (or a large part of one) their numbers displace each other from the nearest cache. Measured by the bench
+/// `products`: the weight adjoint of 32×1024×1024 became 1.26 times as fast on a thread where that cache is of 32 kB. With few columns the
+/// copy costs more than it saves.
+fn in_step<T>(a: Matrix<'_, T>, m: usize) -> bool {
+    a.transposed && a.rows >= 256 && a.rows.is_multiple_of(64) && m >= 512
 }
+
+/// Numbers of a copy from which threads share it.
+const SHARED_COPY: usize = 1 << 14;
 
 /// A copy of a transposed operand, in the order of storage, with a gap after each row.
 fn spaced<T: Real>(a: Matrix<'_, T>) -> Buffer<T> {
     let mut copy = Buffer::stale(a.cols * (a.rows + GAP));
-    for (to, from) in copy.chunks_exact_mut(a.rows + GAP).zip(a.data.chunks_exact(a.rows)) {
-        let (row, gap) = to.split_at_mut(a.rows);
-        row.copy_from_slice(from);
-        gap.fill(T::default());
-    }
+    let rows = (SHARED_COPY / a.rows).max(1);
+    let parts = copy.chunks_mut(rows * (a.rows + GAP)).zip(a.data.chunks(rows * a.rows));
+    parallel::for_each(parts, |(to, from)| {
+        for (to, from) in to.chunks_exact_mut(a.rows + GAP).zip(from.chunks_exact(a.rows)) {
+            let (row, gap) = to.split_at_mut(a.rows);
+            row.copy_from_slice(from);
+            gap.fill(T::default());
+        }
+    });
     copy
 }
 
@@ -240,7 +248,7 @@ fn block<T: Real>(mut c: MatMut<'_, T>, onto: Onto<'_, T>, a: MatRef<'_, T>, b: 
 pub fn lower_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
     let (n, k) = (a.rows, a.cols);
     assert!(b.rows == k && b.cols == n && c.len() == n * n, "half of {n}×{k} by {}×{}", b.rows, b.cols);
-    FLOPS.fetch_add((n * (n + 1) * k) as u64, Ordering::Relaxed);
+    counted((n * (n + 1) * k) as u64);
     if c.is_empty() {
         return;
     }
@@ -297,7 +305,7 @@ mod tests {
 
     /// Products that are cut and that are not, that are turned, and whose first operand is copied with gaps.
     const SIZES: [[usize; 3]; 6] =
-        [[5, 7, 3], [130, 140, 300], [70, 64, 70], [64, 100, 10], [32, 300, 290], [320, 20, 90]];
+        [[5, 7, 3], [130, 140, 300], [70, 64, 70], [64, 100, 10], [32, 300, 290], [320, 60, 520]];
 
     #[test]
     fn every_layout_agrees_with_three_loops() {

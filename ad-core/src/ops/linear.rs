@@ -64,6 +64,23 @@ impl Sizes {
         Matrix::new(z.data(), self.rows, self.cols, false)
     }
 
+    /// Whether the rows are so few that the adjoint of the weight is mostly memory.
+    fn are_flat(self) -> bool {
+        8 * self.rows <= self.inner.min(self.cols)
+    }
+
+    /// z̄₁ᵀ x₁ + z̄₂ᵀ x₂ as the product of the rows of both: a sum as large as the weight is written once.
+    fn stacked_adjoint<T: Real>(self, zbar: [&Tensor<T>; 2], x: [&Tensor<T>; 2]) -> Tensor<T> {
+        let stacked = |pair: [&Tensor<T>; 2], width: usize| {
+            Tensor::from_pieces(&[2 * self.rows, width], pair.iter().map(|t| t.data()))
+        };
+        let (zbar, x) = (stacked(zbar, self.cols), stacked(x, self.inner));
+        let both = Sizes { rows: 2 * self.rows, ..self };
+        Tensor::filled(&[self.cols, self.inner], |w| {
+            matmul_into(w, Onto::Nothing, both.output(&zbar).transpose(), both.left(&x));
+        })
+    }
+
     /// The weight, (n_out, n_in).
     fn weight<T: Real>(self, w: &Tensor<T>) -> Matrix<'_, T> {
         Matrix::new(w.data(), self.cols, self.inner, false)
@@ -179,8 +196,14 @@ impl Primitive for Linear {
         let (zbar, dzbar) = (sizes.output(at.ybar), dybar.map(|d| sizes.output(d)));
         let terms = [dzbar.map(|d| [d, sizes.weight(w)]), dx[1].map(|dw| [zbar, sizes.weight(dw)])];
         out.add_if_some(0, || sum_of_products(x.shape(), terms));
-        let terms = [dzbar.map(|d| [d.transpose(), sizes.left(x)]), dx[0].map(|dx| [zbar.transpose(), sizes.left(dx)])];
-        out.add_if_some(1, || sum_of_products(w.shape(), terms));
+        out.add_if_some(1, || match (dybar, dx[0]) {
+            (Some(d), Some(dx)) if sizes.are_flat() => Some(sizes.stacked_adjoint([d, at.ybar], [x, dx])),
+            (d, dx) => {
+                let terms = [d.map(|d| [d, x]), dx.map(|dx| [at.ybar, dx])];
+                let factors = |[zbar, x]: [_; 2]| [sizes.output(zbar).transpose(), sizes.left(x)];
+                sum_of_products(w.shape(), terms.map(|term| term.map(factors)))
+            }
+        });
         if let (Some(d), 3) = (dybar, at.x.len()) {
             out.add(2, || rows_of(d).sum(&[0]));
         }
