@@ -192,3 +192,39 @@ impl<T: Real> Objective<T> for Parted<'_, T> {
         if self.in_turn { Parts::MicroBatches(parts) } else { Parts::Shards(parts) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nn::data::Targets;
+
+    use super::*;
+
+    /// The shards of a batch of inputs and labels of these shapes, for weights of these.
+    fn shards(inputs: &[usize], labels: usize, weights: &[&[usize]]) -> usize {
+        let zeros = |shape: &[usize]| Tensor::full(shape, 0.0f32);
+        let labels = vec![0; labels];
+        let targets = match inputs {
+            &[rows, length] if labels.len() == rows * length => Targets::Sequences { labels, length, classes: 10 },
+            _ => Targets::Classes { labels, classes: 10 },
+        };
+        let theta = Params::new(weights.iter().enumerate().map(|(i, w)| (format!("w{i}"), zeros(w))));
+        Parting::Automatic.shards(&Batch { inputs: zeros(inputs), targets }, &theta)
+    }
+
+    #[test]
+    fn batches_are_cut_where_products_are_small_or_parameters_read_often() {
+        // Small products, but enough of them.
+        assert_eq!(shards(&[64, 64], 64, &[&[128, 64], &[128, 128], &[10, 128], &[128]]), 2);
+        // Too little work for two barriers.
+        assert_eq!(shards(&[16, 8], 16, &[&[8, 8], &[10, 8]]), 1);
+        // Large layers: their products are shared out one by one.
+        assert_eq!(shards(&[256, 1024], 256, &[&[1024, 1024], &[1024, 1024], &[10, 1024]]), 1);
+        // A decoder reads a weight at each place of each row.
+        assert_eq!(shards(&[16, 64], 16 * 64, &[&[384, 128], &[512, 128], &[128, 512]]), 2);
+        assert_eq!(shards(&[64, 64], 64 * 64, &[&[384, 128], &[512, 128], &[128, 512]]), 4);
+        // A kernel is read at every pixel.
+        assert_eq!(shards(&[64, 1, 28, 28], 64, &[&[16, 1, 5, 5], &[32, 16, 5, 5], &[128, 512], &[10, 128]]), 4);
+        // Never into more shards than rows.
+        assert_eq!(shards(&[1, 4096], 4096, &[&[384, 128], &[512, 128]]), 1);
+    }
+}

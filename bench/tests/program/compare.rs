@@ -74,6 +74,17 @@ fn numbers(folder: &Path) -> (Vec<String>, Vec<Vec<u8>>) {
 }
 
 #[test]
+fn a_comparison_is_a_study_too() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("rules.toml"), CONFIG).unwrap();
+    let output =
+        parabola().args(["study", "--config", "rules.toml", "--quiet"]).current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report = fs::read_to_string(folder.path().join("runs/rules-compare/comparison.md")).unwrap();
+    assert!(report.contains("Adam, averaged") && String::from_utf8_lossy(&output.stdout).contains("Adam, averaged"));
+}
+
+#[test]
 fn a_comparison_is_written_once_whatever_runs_side_by_side() {
     let place = tempfile::tempdir().unwrap();
     fs::write(place.path().join("c.toml"), CONFIG).unwrap();

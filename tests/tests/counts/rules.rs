@@ -69,9 +69,8 @@ fn the_work_of_a_step_is_what_is_counted_with_convolution_and_with_attention() {
         Box::new(net.expect("images of 9 pixels have room for two kernels of 3"))
     };
     let gpt = || -> Box<dyn Net<f64>> { Box::new(Gpt::new(3, 5, 6, 2, 2, Activation::Gelu)) };
-    let nets: [(&dyn Fn() -> Box<dyn Net<f64>>, &Tensor<f64>, &Targets<f64>); 2] =
-        [(&cnn, &images, &classes), (&gpt, &tokens, &next)];
-    for (net, x, y) in nets {
+    let nets: [&dyn Fn() -> Box<dyn Net<f64>>; 2] = [&cnn, &gpt];
+    for (net, (x, y)) in nets.into_iter().zip([(&images, &classes), (&tokens, &next)]) {
         for parting in [Parting::Whole, Parting::Shards(3)] {
             for name in rules::names() {
                 let theta = nn::init_parameters::<f64>(&*net(), Key::new(1));
