@@ -22,11 +22,11 @@ pub const LARGE: usize = 1 << 13;
 /// Bytes that a store may hold in any case.
 const ALWAYS_STORED: usize = 1 << 26;
 
-/// Bytes of large buffers of each thread that are in use now. Written while its store is held.
+/// Bytes of large buffers of each thread that are in use now.
 static LIVE: [Apart<AtomicUsize>; SLOTS] = [const { Apart(AtomicUsize::new(0)) }; SLOTS];
 /// Whether the most that is in use at once is found out: adding up what all threads use takes time.
 static PEAK_IS_WATCHED: AtomicBool = AtomicBool::new(false);
-/// The most that has been in use since [`reset_peak`].
+/// The most that has been in use while it is watched.
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
 /// Bytes of the arrays in use now, of all threads together. Arrays below [`LARGE`] bytes are not counted.
@@ -35,16 +35,14 @@ pub fn live_bytes() -> usize {
     LIVE.iter().map(|live| live.0.load(Ordering::Relaxed)).sum()
 }
 
-/// The most bytes of arrays that were in use at once since [`reset_peak`] was called; arrays below [`LARGE`] bytes are not counted.
-/// Zero before it has been called.
-pub fn peak_bytes() -> usize {
-    PEAK.load(Ordering::Relaxed)
-}
-
-/// Lets [`peak_bytes`] start again from what is in use now.
-pub fn reset_peak() {
-    PEAK_IS_WATCHED.store(true, Ordering::Relaxed);
+/// The most bytes of arrays that were in use at once while `run` ran, and what it returned; arrays below [`LARGE`] bytes are not counted.
+/// Of several threads it is as exact as their order is. Not to be nested, or used by several threads at a time.
+pub fn peak_bytes<R>(run: impl FnOnce() -> R) -> (usize, R) {
     PEAK.store(live_bytes(), Ordering::Relaxed);
+    PEAK_IS_WATCHED.store(true, Ordering::Relaxed);
+    let found = run();
+    PEAK_IS_WATCHED.store(false, Ordering::Relaxed);
+    (PEAK.load(Ordering::Relaxed), found)
 }
 
 /// The buffers of a thread that wait to be used again.
@@ -56,7 +54,7 @@ struct Store<T> {
     stored: usize,
     /// Bytes of the thread's buffers in use.
     live: usize,
-    /// The most that those have been: as many may wait, so that reuse at most doubles the memory.
+    /// The most that those have been: as many may wait, so that reuse at most doubles what a thread has had at once.
     summit: usize,
 }
 
@@ -77,15 +75,16 @@ impl<T> Store<T> {
         self.summit = self.summit.max(self.live);
     }
 
-    /// Takes a buffer back that was in use; it is to wait if it is given.
-    fn give_back(&mut self, bytes: usize, data: Option<Vec<T>>) {
+    /// Takes a buffer back that was in use. It is to wait if it is given, and comes back where there are enough.
+    fn give_back(&mut self, bytes: usize, data: Option<Vec<T>>) -> Option<Vec<T>> {
         self.live -= bytes;
-        if let Some(data) = data
-            && self.stored + bytes <= self.summit.max(ALWAYS_STORED)
-        {
-            self.stored += bytes;
-            self.waiting.entry(data.len()).or_default().push(data);
+        let data = data?;
+        if self.stored + bytes > self.summit.max(ALWAYS_STORED) {
+            return Some(data);
         }
+        self.stored += bytes;
+        self.waiting.entry(data.len()).or_default().push(data);
+        None
     }
 }
 
@@ -175,8 +174,10 @@ fn lend<T>(store: &mut Store<T>, slot: usize, bytes: usize) {
 /// Ends the use of a buffer.
 fn give_back<T: Real>(home: usize, bytes: usize, data: Option<Vec<T>>) {
     if bytes >= LARGE {
-        store::<T>(home).give_back(bytes, data);
+        // The store is free again before what it does not keep is given back to the system.
+        let left = store::<T>(home).give_back(bytes, data);
         LIVE[home].0.fetch_sub(bytes, Ordering::Relaxed);
+        drop(left);
     }
 }
 
@@ -246,10 +247,11 @@ mod tests {
     #[test]
     fn what_is_in_use_is_counted() {
         const LEN: usize = 1 << 22;
-        reset_peak();
-        let buffer = Buffer::<f64>::stale(LEN);
-        assert!(live_bytes() >= 8 * LEN && peak_bytes() >= 8 * LEN);
-        drop(buffer);
+        let (peak, live) = peak_bytes(|| {
+            let _buffer = Buffer::<f64>::stale(LEN);
+            live_bytes()
+        });
+        assert!(live >= 8 * LEN && peak >= live);
     }
 
     #[test]
@@ -274,11 +276,11 @@ mod tests {
             store.lend(bytes);
         }
         for _ in 0..3 {
-            store.give_back(bytes, Some(vec![0.0; bytes / 4]));
+            assert_eq!(store.give_back(bytes, Some(vec![0.0; bytes / 4])), None);
         }
         assert_eq!((store.live, store.stored, store.summit), (0, 3 * bytes, 3 * bytes));
         store.live = bytes;
-        store.give_back(bytes, Some(vec![0.0; bytes / 4]));
-        assert_eq!(store.stored, 3 * bytes, "one more is dropped");
+        assert!(store.give_back(bytes, Some(vec![0.0; bytes / 4])).is_some(), "there are enough");
+        assert_eq!(store.stored, 3 * bytes);
     }
 }

@@ -35,12 +35,16 @@ const WORTHWHILE: usize = 1 << 20;
 const FEWEST_ROWS: usize = 32;
 /// Times that a parameter is read in a shard, in the mean, for its gradient to cost little beside its products.
 const FEWEST_READS: usize = 512;
+/// Times that a parameter is read in a row, in the mean, for arrays to outweigh parameters: layers without places read each once.
+const READS_A_ROW: usize = 4;
 /// Shards that a batch is cut into at most.
 const MOST_SHARDS: usize = 4;
 
 /// The products of a forward pass, as far as the shapes of batch and parameters tell.
 struct Products {
-    /// Rows of the batch, times the places of a sequence.
+    /// Rows of the batch.
+    rows: usize,
+    /// Rows of the batch, times the places of a sequence that has a label for each.
     places: usize,
     /// Multiply-adds of the largest.
     largest: usize,
@@ -57,7 +61,7 @@ impl Products {
         let places = batch.targets.labels().map_or(rows, |(labels, _)| labels.len());
         // A kernel is read at every pixel; of smaller images behind a stride or pooling nothing is known here.
         let pixels = batch.inputs.shape().get(2..).map_or(1, |image| image.iter().product());
-        let mut products = Products { places, largest: 0, all: 0, weights: 0 };
+        let mut products = Products { rows, places, largest: 0, all: 0, weights: 0 };
         for w in theta.arrays().iter().filter(|w| w.rank() > 1) {
             let product = w.len() * if w.rank() > 2 { rows * pixels } else { places };
             products.largest = products.largest.max(product);
@@ -74,6 +78,8 @@ impl Products {
             1
         } else if self.largest < LARGE_PRODUCT {
             (self.places / FEWEST_ROWS).clamp(1, MOST_SHARDS)
+        } else if reads < READS_A_ROW * self.rows {
+            1
         } else {
             (reads / FEWEST_READS).clamp(1, MOST_SHARDS)
         }
@@ -219,6 +225,7 @@ mod tests {
         assert_eq!(shards(&[16, 8], 16, &[&[8, 8], &[10, 8]]), 1);
         // Large layers: their products are shared out one by one.
         assert_eq!(shards(&[256, 1024], 256, &[&[1024, 1024], &[1024, 1024], &[10, 1024]]), 1);
+        assert_eq!(shards(&[4096, 1024], 4096, &[&[1024, 1024], &[1024, 1024], &[10, 1024]]), 1);
         // A decoder reads a weight at each place of each row.
         assert_eq!(shards(&[16, 64], 16 * 64, &[&[384, 128], &[512, 128], &[128, 512]]), 2);
         assert_eq!(shards(&[64, 64], 64 * 64, &[&[384, 128], &[512, 128], &[128, 512]]), 4);

@@ -12,6 +12,8 @@
 //! The factored form replaces products over n_in × n_out by ones over the rows of the batch, and half of each symmetric one
 //! suffices. It holds where the direction is the mini-batch gradient, for a weight that is used once.
 
+use std::ops::RangeInclusive;
+
 use crate::buffer::Buffer;
 use crate::gemm::{Matrix, Onto, lower_into, matmul_into};
 use crate::kernel::{self, inlined};
@@ -331,15 +333,19 @@ fn mirror<T: Real>(square: &mut [T], n: usize, c: T) {
 }
 
 /// The s for which X/s + Ẋ and W + sẆ are sums of terms of one size, a power of two so that it scales without rounding. `None`
-/// where a factor or its tangent vanishes or overflows: no scale balances the sums then.
+/// where a factor or its tangent vanishes or overflows: no scale balances the sums then; or where s is so large or small that what is
+/// scaled by it may leave the range of single precision.
 pub(crate) fn balance<T: Real>(at: [&[T]; 2], tangents: [&[T]; 2]) -> Option<f64> {
     let ratio = |i: usize| {
         let [at, tangent] = sampled_squares([at[i], tangents[i]]);
         at / tangent
     };
     let s = (ratio(0) * ratio(1)).powf(0.25);
-    (s.is_finite() && s > 0.0).then(|| s.log2().round().exp2())
+    SCALES.contains(&s).then(|| s.log2().round().exp2())
 }
+
+/// The scales of a two-product form: 2⁻⁴⁰ to 2⁴⁰.
+const SCALES: RangeInclusive<f64> = 1.0 / (1u64 << 40) as f64..=(1u64 << 40) as f64;
 
 /// Numbers of a long array of which so many neighbours are sampled.
 const STRETCH: usize = 4096;

@@ -21,7 +21,7 @@ use crate::study;
 pub(super) const ABOUT: &str = "\
     Makes the study that a file describes: a configuration as of train, with a table [study] more. Of kind estimation it \
     measures how wrong estimates of α* are; of kind reach how far parabolas hold, and in which layers curvature sits. With a table \
-    [compare] instead, rules are trained side by side as by `parabola compare`. Writes data (CSV), figures (SVG) and a report \
+    [compare] instead, rules are trained side by side as by `parabola compare`, which has more flags for it. Writes data (CSV), figures (SVG) and a report \
     (Markdown). Studies stand in the folder examples/studies of the source.";
 
 /// Flags of `parabola study`.

@@ -180,9 +180,8 @@ fn each<T: Real, N>(model: &Model<'_, T>, sets: &[Set<T>; 2], of: impl Fn(&dyn F
 /// The floating-point operations of one call, and the bytes in use at once, those of its set included.
 fn count<T: Real>(set: &Set<T>, call: &dyn Fn(usize)) -> (u64, usize) {
     let (flops, live) = (work::flops(), buffer::live_bytes());
-    buffer::reset_peak();
-    call(0);
-    (work::flops() - flops, buffer::peak_bytes() - live + set.bytes())
+    let (peak, ()) = buffer::peak_bytes(|| call(0));
+    (work::flops() - flops, peak - live + set.bytes())
 }
 
 impl<N: Copy> Quantities<N> {
