@@ -208,26 +208,6 @@ fn block_spaced<T: Real>(c: MatMut<'_, T>, onto: Onto<'_, T>, a: MatRef<'_, T>, 
     block(c, onto, MatRef::from_row_major_slice_with_stride(&copy, k, n, n + GAP).transpose(), b);
 }
 
-/// Two parts of a matrix.
-type Halves<'a, T> = (MatMut<'a, T>, MatMut<'a, T>);
-
-/// A matrix cut into pieces of `size` (the last may be smaller) along the axis that `len` and `split` are of.
-fn pieces<'a, T>(
-    mut rest: MatMut<'a, T>,
-    size: usize,
-    len: fn(&MatMut<'a, T>) -> usize,
-    split: fn(MatMut<'a, T>, usize) -> Halves<'a, T>,
-) -> Vec<MatMut<'a, T>> {
-    let mut pieces = Vec::with_capacity(len(&rest).div_ceil(size));
-    while len(&rest) > size {
-        let (piece, others) = split(rest, size);
-        pieces.push(piece);
-        rest = others;
-    }
-    pieces.push(rest);
-    pieces
-}
-
 /// Whether the product is computed as its transpose, which is then turned: `faer` vectorises along the columns of a
 /// row-major result and packs the second operand, so where these are few, or the first operand is much smaller, it is faster
 /// the other way round. By the sizes and the layout alone; measured by the bench `products`.
@@ -315,21 +295,31 @@ pub fn lower_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
         return;
     }
     let (a, b, c) = (a.view(), b.view(), MatMut::from_row_major_slice_mut(c, n, n));
-    if n * n * k / 2 < CUT_FROM {
+    if n * n * k / 2 < CUT_FROM || blocks() == 1 {
         return T::lower_product(c, a, b);
     }
-    // Squares of one size, halves of them along the diagonal.
-    let side = n.div_ceil(if n < 256 { 2 } else { BLOCKS }).next_multiple_of(16);
-    let mut blocks = Vec::new();
-    for (i, rows) in pieces(c, side, MatMut::nrows, MatMut::split_at_row_mut).into_iter().enumerate() {
-        let columns = pieces(rows, side, MatMut::ncols, MatMut::split_at_col_mut);
-        blocks.extend(columns.into_iter().take(i + 1).enumerate().map(|(j, c)| (i, j, c)));
+    // Columns from the diagonal down, strip by strip, so that no result is computed twice; the widest are the longest.
+    let mut strips = Vec::new();
+    let (mut rest, mut from) = (c, 0);
+    for width in strips_of_half(n) {
+        let (strip, right) = rest.split_at_col_mut(width);
+        rest = right.split_at_row_mut(width).1;
+        strips.push((strip, a.subrows(from, n - from), b.subcols(from, width)));
+        from += width;
     }
-    blocks.sort_by_key(|(i, j, _)| i == j);
-    parallel::for_each(blocks, |(i, j, c)| {
-        let (a, b) = (a.subrows(i * side, c.nrows()), b.subcols(j * side, c.ncols()));
-        if i == j { T::lower_product(c, a, b) } else { T::product(c, Accum::Replace, a, b) }
-    });
+    parallel::for_each(strips, |(c, a, b)| block(c, Onto::Nothing, a, b));
+}
+
+/// Widths of the strips of columns of one half of an n × n result, each from the diagonal down: two of about one area where it is small, else
+/// narrow ones, which compute little above the diagonal.
+fn strips_of_half(n: usize) -> impl Iterator<Item = usize> {
+    let first = if n < 4 * NARROWEST { (n * 3 / 8).next_multiple_of(VECTOR) } else { NARROWEST };
+    let mut left = n;
+    std::iter::from_fn(move || {
+        let width = if left == n || n >= 4 * NARROWEST { first.min(left) } else { left };
+        left -= width;
+        (width > 0).then_some(width)
+    })
 }
 
 /// The products of `faer` at one scalar; the engine's scalars are those that have them.
@@ -400,18 +390,20 @@ mod tests {
         }
     }
 
+    /// The numbers on and below the diagonal.
+    fn lower<T: Real>(square: &[T], n: usize) -> impl Iterator<Item = T> {
+        square.chunks(n).zip(1..).flat_map(|(row, n)| &row[..n]).copied()
+    }
+
     #[test]
     fn half_of_a_symmetric_product_is_that_half() {
-        for (n, k) in [(1, 3), (5, 7), (70, 300), (130, 64)] {
+        for (n, k) in [(1, 3), (5, 7), (70, 300), (130, 64), (130, 300), (300, 80)] {
             let a = numbers(n * k, 0.7);
             let (left, mut half, mut whole) = (Matrix::new(&a, n, k, false), vec![9.0; n * n], vec![0.0; n * n]);
             lower_into(&mut half, left, left.transpose());
             matmul_into(&mut whole, Onto::Nothing, left, left.transpose());
-            for i in 0..n {
-                for j in 0..n {
-                    let want = if j <= i { whole[i * n + j] } else { 9.0 };
-                    approx::assert_relative_eq!(half[i * n + j], want, max_relative = 1e-12, epsilon = 1e-12);
-                }
+            for (half, whole) in lower(&half, n).zip(lower(&whole, n)) {
+                approx::assert_relative_eq!(half, whole, max_relative = 1e-12, epsilon = 1e-12);
             }
         }
     }
@@ -439,7 +431,7 @@ mod tests {
             matmul_into(&mut c, onto, left, Matrix::new(&b, k, m, tb));
             lower_into(&mut half, left, left.transpose());
         });
-        (c, half)
+        (c, lower(&half, n).collect())
     }
 
     fn bits_are_those_of_one_thread<T: Real>(sizes: [usize; 3], layouts: [bool; 2]) {

@@ -294,9 +294,9 @@ impl<'a, T: Real> Product<'a, T> {
 /// c a aᵀ.
 fn symmetric<T: Real>(a: Matrix<'_, T>, c: T) -> Buffer<T> {
     let n = a.rows();
-    let mut square = Buffer::stale(n * n);
-    lower_into(&mut square, a, a.transpose());
-    mirror(&mut square, n, c);
+    let (mut lower, mut square) = (Buffer::stale(n * n), Buffer::stale(n * n));
+    lower_into(&mut lower, a, a.transpose());
+    mirror(&mut square, &lower, n, c);
     square
 }
 
@@ -309,27 +309,20 @@ fn rows_by<T: Real>(rows: &[T], row: Option<&[T]>) -> f64 {
 /// Rows and columns of a tile that is turned at once: two of them stay in the nearest cache.
 const TILE: usize = 16;
 
-/// Copies the lower triangle of a square matrix to the upper one, everything times `c`, tile by tile: column by column, every number
-/// would come from another line of memory.
-fn mirror<T: Real>(square: &mut [T], n: usize, c: T) {
-    let mut tile = [T::default(); TILE * TILE];
-    for top in (0..n).step_by(TILE) {
-        let height = TILE.min(n - top);
-        for left in (0..=top).step_by(TILE) {
-            let width = TILE.min(n - left);
-            for i in 0..height {
-                let row = &mut square[(top + i) * n + left..][..width];
-                row.iter_mut().for_each(|v| *v = *v * c);
-                tile[i * TILE..][..width].copy_from_slice(row);
-            }
-            for j in 0..width {
-                // Of a tile on the diagonal only what is above it is written.
-                let from = if left == top { j + 1 } else { 0 };
-                let row = &mut square[(left + j) * n + top..][from..height];
-                row.iter_mut().zip(from..).for_each(|(v, i)| *v = tile[i * TILE + j]);
+/// The symmetric matrix with this lower triangle, times `c`, tile by tile: column by column, every number would come from another line of
+/// memory.
+fn mirror<T: Real>(square: &mut [T], lower: &[T], n: usize, c: T) {
+    kernel::pieces(square, TILE * n, 4, |i, rows| {
+        let top = i * TILE;
+        for (left, width) in (0..n).step_by(TILE).map(|left| (left, TILE.min(n - left))) {
+            for (row, i) in rows.chunks_exact_mut(n).zip(top..) {
+                for (v, j) in row[left..left + width].iter_mut().zip(left..) {
+                    *v = lower[i.max(j) * n + i.min(j)] * c;
+                }
             }
         }
-    }
+        0.0
+    });
 }
 
 /// The s for which X/s + Ẋ and W + sẆ are sums of terms of one size, a power of two so that it scales without rounding. `None`
