@@ -91,7 +91,7 @@ pub(crate) fn counted(flops: u64) {
 }
 
 /// Multiply-adds from which a product is cut into blocks at all: below, handing out the work costs more than it saves.
-const CUT_FROM: usize = 1 << 21;
+const CUT_FROM: usize = 1 << 18;
 /// Columns and rows of the result that a block should have at least, so that its operands are reused enough.
 const NARROWEST: usize = 64;
 /// Blocks that a product is cut into where `faer` may sum in another order once it is cut.
@@ -140,7 +140,7 @@ pub fn matmul_into<T: Real>(c: &mut [T], onto: Onto<'_, T>, a: Matrix<'_, T>, b:
 fn blocks() -> usize {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-        return rayon::current_num_threads();
+        return parallel::threads();
     }
     BLOCKS
 }
@@ -311,12 +311,14 @@ pub fn lower_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
 }
 
 /// Widths of the strips of columns of one half of an n × n result, each from the diagonal down: two of about one area where it is small, else
-/// narrow ones, which compute little above the diagonal.
+/// narrow ones, which compute little above the diagonal. The last is not a single column, which `faer` would sum in another order.
 fn strips_of_half(n: usize) -> impl Iterator<Item = usize> {
-    let first = if n < 4 * NARROWEST { (n * 3 / 8).next_multiple_of(VECTOR) } else { NARROWEST };
+    let (first, narrow) =
+        if n < 4 * NARROWEST { ((n * 3 / 8).next_multiple_of(VECTOR), n) } else { (NARROWEST, NARROWEST) };
     let mut left = n;
     std::iter::from_fn(move || {
-        let width = if left == n || n >= 4 * NARROWEST { first.min(left) } else { left };
+        let width = if left == n { first } else { narrow };
+        let width = if left < width + VECTOR { left } else { width };
         left -= width;
         (width > 0).then_some(width)
     })
@@ -452,6 +454,7 @@ mod tests {
             [32, 1024, 1024],
             [512, 128, 784],
             [1024, 256, 1024],
+            [321, 6, 1],
         ] {
             for layouts in [[false, false], [false, true], [true, false]] {
                 bits_are_those_of_one_thread::<f32>(sizes, layouts);
@@ -469,6 +472,13 @@ mod tests {
         ) {
             bits_are_those_of_one_thread::<f32>([n, k, m], [ta, tb]);
             bits_are_those_of_one_thread::<f64>([n, k, m], [ta, tb]);
+        }
+
+        #[test]
+        fn strips_of_a_half_cover_all_columns_and_none_is_alone(n in 2usize..3000) {
+            let strips: Vec<_> = strips_of_half(n).collect();
+            prop_assert_eq!(strips.iter().sum::<usize>(), n);
+            prop_assert!(strips.iter().all(|&width| width > 1), "{strips:?}");
         }
 
         #[test]

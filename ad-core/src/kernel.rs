@@ -14,7 +14,7 @@ const CHUNK: usize = 1 << 13;
 /// Tasks that a long loop is shared out in, at most: handing one out costs about half a microsecond.
 const TASKS: usize = 8;
 /// Work, in additions, from which chunks are shared out over threads, and of a task where there are more than two.
-const PARALLEL_FROM: usize = 1 << 16;
+const PARALLEL_FROM: usize = 1 << 15;
 
 /// A loop over a stretch of elements, compiled for every level of vector instructions.
 pub(crate) trait Kernel: Sync {
@@ -49,7 +49,7 @@ fn in_chunks<K: Kernel>(kernel: &K, out: &mut [K::Item], chunk: usize, weight: u
     let arch = Arch::new();
     let run = |i: usize, out| arch.dispatch(Stretch(kernel, i * chunk, out));
     let work = out.len() * weight;
-    if work < PARALLEL_FROM || rayon::current_num_threads() == 1 {
+    if work < PARALLEL_FROM || parallel::threads() == 1 {
         return out.chunks_mut(chunk).enumerate().map(|(i, out)| run(i, out)).sum();
     }
     let mut sums = vec![0.0; out.len().div_ceil(chunk)];

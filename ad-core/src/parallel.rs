@@ -2,8 +2,9 @@
 //!
 //! A training step of a small network takes some tens of microseconds, about what the system needs to wake a thread. So the
 //! threads of the pool stay awake for [`STAY`] after a task, looking for the next, and whoever waits for tasks to end waits
-//! awake. Work is shared out over the current rayon pool and never depends on its size.
+//! awake. Work is shared out over the current rayon pool, and results never depend on its size.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
@@ -64,13 +65,39 @@ impl Drop for Done<'_> {
     }
 }
 
-/// Runs `run` on every task, on the threads of the current pool, and returns when all are done.
+thread_local! {
+    /// Threads that the current task shares its own tasks out over; 0 for all of the pool.
+    static SHARE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Threads over which the tasks of the current task are shared out: those of the pool, or within [`map_apart`] a share of them.
+pub fn threads() -> usize {
+    match SHARE.get() {
+        0 => rayon::current_num_threads(),
+        share => share,
+    }
+}
+
+/// Runs `f` with so many threads to share its tasks out over.
+fn with_share<R>(share: usize, f: impl FnOnce() -> R) -> R {
+    struct Restore(usize);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            SHARE.set(self.0);
+        }
+    }
+    let _restore = Restore(SHARE.replace(share));
+    f()
+}
+
+/// Runs `run` on every task, on the threads of the current pool, and returns when all are done. Where the current task has but one thread
+/// to itself, one after another.
 ///
 /// # Panics
 /// If a task does.
 pub fn for_each<I: Send>(tasks: impl IntoIterator<Item = I>, run: impl Fn(I) + Sync) {
     let mut tasks = tasks.into_iter();
-    if rayon::current_num_threads() == 1 {
+    if threads() == 1 {
         return tasks.for_each(run);
     }
     let Some(first) = tasks.next() else { return };
@@ -79,13 +106,13 @@ pub fn for_each<I: Send>(tasks: impl IntoIterator<Item = I>, run: impl Fn(I) + S
         return run(first);
     }
     wake();
-    let (left, run) = (AtomicUsize::new(others.len()), &run);
+    let (left, share, run) = (AtomicUsize::new(others.len()), SHARE.get(), &run);
     rayon::in_place_scope(|scope| {
         for task in others {
             let done = Done(&left);
             scope.spawn(move |_| {
                 let _done = done;
-                run(task);
+                with_share(share, || run(task));
             });
         }
         run(first);
@@ -111,6 +138,17 @@ pub fn map<I: Send, R: Send>(tasks: impl IntoIterator<Item = I>, f: impl Fn(I) -
         *place.lock().expect("nothing panics while it is locked") = Some(result);
     });
     results.into_iter().map(|place| place.into_inner().ok().flatten().expect("every task has been run")).collect()
+}
+
+/// What `f` makes of each task, as [`map`], for tasks of about one size that have tasks of their own: each shares those out over its part of
+/// the threads only, and runs them itself where there are as many tasks as threads.
+///
+/// # Panics
+/// If a task does.
+pub fn map_apart<I: Send, R: Send>(tasks: impl IntoIterator<Item = I>, f: impl Fn(I) -> R + Sync) -> Vec<R> {
+    let tasks: Vec<I> = tasks.into_iter().collect();
+    let share = (threads() / tasks.len().max(1)).max(1);
+    map(tasks, |task| with_share(share, || f(task)))
 }
 
 /// How many threads have something of their own; those of larger pools share.
@@ -150,6 +188,33 @@ mod tests {
     fn tasks_may_have_tasks() {
         let sums = on(3, || map(0..10u64, |i| map(0..i, |j| j).into_iter().sum::<u64>()));
         assert_eq!(sums, (0..10u64).map(|i| i * i.saturating_sub(1) / 2).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn tasks_apart_have_their_share_of_the_threads() {
+        for (all, tasks, share) in [(1, 3, 1), (4, 1, 4), (4, 2, 2), (4, 3, 1), (4, 8, 1)] {
+            let (before, inside, after) = on(all, || {
+                let inside = map_apart(0..tasks, |_| map(0..3, |_| threads()));
+                (threads(), inside, threads())
+            });
+            assert_eq!((before, after), (all, all));
+            assert_eq!(inside, vec![vec![share; 3]; tasks], "{tasks} tasks on {all} threads");
+        }
+    }
+
+    #[test]
+    fn a_task_with_one_thread_runs_its_tasks_itself() {
+        let threads = on(4, || map_apart(0..4, |_| map(0..8, |_| std::thread::current().id())));
+        assert!(threads.iter().all(|of_one| of_one.windows(2).all(|pair| pair[0] == pair[1])));
+    }
+
+    #[test]
+    fn a_panic_in_a_task_apart_gives_its_threads_back() {
+        on(2, || {
+            let caught = std::panic::catch_unwind(|| map_apart(0..1, |_| panic!("a task")));
+            assert!(caught.is_err());
+            assert_eq!(threads(), 2);
+        });
     }
 
     #[test]

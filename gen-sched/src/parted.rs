@@ -171,7 +171,7 @@ impl<T: Real> Objective<T> for Parted<'_, T> {
         let of = |part: &Part<'_, T>| part.weight * part.objective.value(theta);
         match self.parts() {
             Parts::Whole => self.whole.value(theta),
-            Parts::Shards(parts) => parallel::map(&parts, of).into_iter().sum(),
+            Parts::Shards(parts) => parallel::map_apart(&parts, of).into_iter().sum(),
             Parts::MicroBatches(parts) => parts.iter().map(of).sum(),
         }
     }
@@ -180,7 +180,7 @@ impl<T: Real> Objective<T> for Parted<'_, T> {
         let of = |part: &Part<'_, T>| Some(part.weight * part.objective.third(theta, omega)?);
         match self.parts() {
             Parts::Whole => self.whole.third(theta, omega),
-            Parts::Shards(parts) => parallel::map(&parts, of).into_iter().sum(),
+            Parts::Shards(parts) => parallel::map_apart(&parts, of).into_iter().sum(),
             Parts::MicroBatches(parts) => parts.iter().map(of).sum(),
         }
     }

@@ -65,7 +65,7 @@ impl<'a, T: Real> Point<'a, T> {
                 (value_of(&operator), operator.gradient(), Recorded::Whole(Box::new(operator)))
             }
             Parts::Shards(parts) => {
-                let operators = parallel::map(parts, |part| (part.weight, record(&part, theta)));
+                let operators = parallel::map_apart(parts, |part| (part.weight, record(&part, theta)));
                 let (value, gradient) =
                     total(operators.iter().map(|(weight, operator)| first_order(*weight, operator)));
                 (value, gradient, Recorded::Shards(operators))
@@ -197,7 +197,7 @@ impl<'a, T: Real> Point<'a, T> {
         match &self.recorded {
             Recorded::Whole(operator) => of(1.0, operator),
             Recorded::Shards(operators) => {
-                let found = parallel::map(operators, |(weight, operator)| of(*weight, operator));
+                let found = parallel::map_apart(operators, |(weight, operator)| of(*weight, operator));
                 found.into_iter().reduce(add).expect("at least one part")
             }
             Recorded::Work(parts, _) => {

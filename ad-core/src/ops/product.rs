@@ -306,20 +306,22 @@ fn rows_by<T: Real>(rows: &[T], row: Option<&[T]>) -> f64 {
     rows.chunks_exact(row.len().max(1)).map(|z| kernel::inner(z, row)).sum()
 }
 
-/// Rows and columns of a tile that is turned at once: two of them stay in the nearest cache.
+/// Rows that are filled at once.
 const TILE: usize = 16;
 
-/// The symmetric matrix with this lower triangle, times `c`, tile by tile: column by column, every number would come from another line of
-/// memory.
+/// The symmetric matrix with this lower triangle, times `c`, some rows at a time: column by column, every number would come from another
+/// line of memory.
 fn mirror<T: Real>(square: &mut [T], lower: &[T], n: usize, c: T) {
     kernel::pieces(square, TILE * n, 4, |i, rows| {
         let top = i * TILE;
-        for (left, width) in (0..n).step_by(TILE).map(|left| (left, TILE.min(n - left))) {
-            for (row, i) in rows.chunks_exact_mut(n).zip(top..) {
-                for (v, j) in row[left..left + width].iter_mut().zip(left..) {
-                    *v = lower[i.max(j) * n + i.min(j)] * c;
-                }
-            }
+        for (i, row) in rows.chunks_exact_mut(n).enumerate() {
+            let i = top + i;
+            row[..=i].iter_mut().zip(&lower[i * n..]).for_each(|(v, &a)| *v = a * c);
+        }
+        // A row below gives a column of these rows.
+        for j in top + 1..n {
+            let below = &lower[j * n + top..][..TILE.min(j - top)];
+            rows[j..].iter_mut().step_by(n).zip(below).for_each(|(v, &a)| *v = a * c);
         }
         0.0
     });
