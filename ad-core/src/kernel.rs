@@ -11,8 +11,6 @@ use crate::tensor::Tensor;
 
 /// Elements that one task works on. Results depend on it (sums are by chunk), so it is fixed.
 const CHUNK: usize = 1 << 13;
-/// Tasks that a long loop is shared out in, at most: handing one out costs about half a microsecond.
-const TASKS: usize = 8;
 /// Work, in additions, from which chunks are shared out over threads, and of a task where there are more than two.
 const PARALLEL_FROM: usize = 1 << 15;
 
@@ -53,8 +51,9 @@ fn in_chunks<K: Kernel>(kernel: &K, out: &mut [K::Item], chunk: usize, weight: u
         return out.chunks_mut(chunk).enumerate().map(|(i, out)| run(i, out)).sum();
     }
     let mut sums = vec![0.0; out.len().div_ceil(chunk)];
-    // Few tasks of several chunks each: how chunks are grouped does not change what they give.
-    let group = sums.len().div_ceil((work / PARALLEL_FROM).clamp(2, TASKS));
+    // At most one task a thread, of neighbouring chunks, of which the thread may still have what the loop before left there. How chunks are
+    // grouped does not change what they give.
+    let group = sums.len().div_ceil((work / PARALLEL_FROM).clamp(2, parallel::threads()));
     let tasks = out.chunks_mut(group * chunk).zip(sums.chunks_mut(group)).enumerate();
     parallel::for_each(tasks, |(task, (out, sums))| {
         for (i, (out, sum)) in out.chunks_mut(chunk).zip(sums).enumerate() {
