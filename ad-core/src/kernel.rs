@@ -340,7 +340,10 @@ impl<T: Real> Kernel for Columns<'_, T> {
 
 /// The sums of the columns of a matrix stored by rows, in double precision, from the first row to the last.
 pub(crate) fn column_sums<T: Real>(out: &mut [T], data: &[T]) {
-    run(&Columns { data, width: out.len() }, out);
+    let width = out.len();
+    let rows = data.len() / width.max(1);
+    let chunk = (CHUNK / (rows * ABREAST).max(1)).max(1) * ABREAST;
+    in_chunks(&Columns { data, width }, out, chunk, rows);
 }
 
 #[cfg(test)]
@@ -398,7 +401,7 @@ mod tests {
 
     #[test]
     fn columns_are_summed_at_any_width() {
-        for (rows, width) in [(3, 1), (4, 31), (5, 32), (2, 33), (7, 100), (3, CHUNK + 33)] {
+        for (rows, width) in [(3, 1), (4, 31), (5, 32), (2, 33), (7, 100), (3, CHUNK + 33), (300, 130)] {
             let data = numbers(rows * width, 0.9);
             let mut sums = vec![0.0; width];
             column_sums(&mut sums, &data);
