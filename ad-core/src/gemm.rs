@@ -1,7 +1,8 @@
 //! The one place where matrix products are computed, by `faer`, and counted.
 //!
-//! A product is cut into blocks of its result, and blocks are shared out over the current rayon pool. Where it is cut depends
-//! on the sizes only, and never along the inner dimension, so a result does not depend on the number of threads.
+//! A product is cut into blocks of its result, never along the inner dimension, and blocks are shared out over the current rayon pool:
+//! one a thread where `faer` gives the same bits however a product is cut, else a number that depends on the sizes only. So a result does
+//! not depend on the number of threads.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -295,7 +296,7 @@ pub fn lower_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
         return;
     }
     let (a, b, c) = (a.view(), b.view(), MatMut::from_row_major_slice_mut(c, n, n));
-    if n * n * k / 2 < CUT_FROM || blocks() == 1 {
+    if n < NARROWEST || n * n * k / 2 < CUT_FROM || blocks() == 1 {
         return T::lower_product(c, a, b);
     }
     // Columns from the diagonal down, strip by strip, so that no result is computed twice; the widest are the longest.
@@ -455,8 +456,11 @@ mod tests {
             [512, 128, 784],
             [1024, 256, 1024],
             [321, 6, 1],
+            [1, 700, 2000],
+            [2000, 700, 1],
+            [2, 300_000, 2],
         ] {
-            for layouts in [[false, false], [false, true], [true, false]] {
+            for layouts in [[false, false], [false, true], [true, false], [true, true]] {
                 bits_are_those_of_one_thread::<f32>(sizes, layouts);
                 bits_are_those_of_one_thread::<f64>(sizes, layouts);
             }
