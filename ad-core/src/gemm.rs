@@ -119,7 +119,7 @@ pub fn matmul_into<T: Real>(c: &mut [T], onto: Onto<'_, T>, a: Matrix<'_, T>, b:
     } else {
         block
     };
-    let [down, across] = if n * k * m < CUT_FROM { [1, 1] } else { cuts(n, m, a.transposed, blocks()) };
+    let [down, across] = if n * k * m < CUT_FROM { [1, 1] } else { cuts(n, m, a.transposed, most_blocks()) };
     let (a, b, c) = (a.view(), b.view(), MatMut::from_row_major_slice_mut(c, n, m));
     if down * across == 1 {
         return run(c, onto, a, b);
@@ -135,10 +135,10 @@ pub fn matmul_into<T: Real>(c: &mut [T], onto: Onto<'_, T>, a: Matrix<'_, T>, b:
     parallel::for_each(blocks, |(c, onto, a, b)| run(c, onto, a, b));
 }
 
-/// How many blocks a product is to be cut into: one for each thread where that changes no bits. For `x86_64` with AVX2 or AVX-512,
+/// How many blocks a product is cut into, if it is large enough: one for each thread where that changes no bits. For `x86_64` with AVX2 or AVX-512,
 /// `faer` sums each number of the result over runs of 512 of the inner dimension, in order, whatever the sizes and the block; its products
 /// for other processors choose the runs by the sizes.
-fn blocks() -> usize {
+fn most_blocks() -> usize {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
         return parallel::threads();
@@ -288,7 +288,7 @@ fn group<T: Real>(mut c: MatMut<'_, T>, onto: Onto<'_, T>, a: MatRef<'_, T>, b: 
 /// # Panics
 /// If the sizes do not fit.
 #[track_caller]
-pub fn lower_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
+pub(crate) fn lower_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
     let (n, k) = (a.rows, a.cols);
     assert!(b.rows == k && b.cols == n && c.len() == n * n, "half of {n}×{k} by {}×{}", b.rows, b.cols);
     counted((n * (n + 1) * k) as u64);
@@ -296,7 +296,7 @@ pub fn lower_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
         return;
     }
     let (a, b, c) = (a.view(), b.view(), MatMut::from_row_major_slice_mut(c, n, n));
-    if n < NARROWEST || n * n * k / 2 < CUT_FROM || blocks() == 1 {
+    if n < NARROWEST || n * n * k / 2 < CUT_FROM || most_blocks() == 1 {
         return T::lower_product(c, a, b);
     }
     // Columns from the diagonal down, strip by strip, so that no result is computed twice; the widest are the longest.

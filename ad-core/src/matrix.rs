@@ -14,11 +14,57 @@
 //! assert_eq!(bilinear(&b, &x, &[1.0, 1.0]), 0.5 * 3.0 - 0.5 * 7.0);
 //! ```
 
-pub use crate::gemm::{Matrix, Onto, lower_into, matmul_into};
+pub use crate::gemm::{Matrix, Onto, matmul_into};
 pub use crate::kernel::inner;
 
+use crate::buffer::Buffer;
+use crate::gemm::lower_into;
 use crate::kernel::{self, Kernel, sum_of_pairs_here};
 use crate::real::Real;
+
+/// square = c a aᵀ, c times the Gram matrix of the rows of an n × k matrix: n × n, of which one half is computed, with n(n + 1)k
+/// operations, and copied to the other.
+///
+/// The bits of the result do not depend on the number of threads.
+///
+/// ```
+/// use ad_core::matrix::{Matrix, gram_into};
+/// let mut square = [0.0; 4];
+/// gram_into(&mut square, Matrix::new(&[1.0, 2.0, 3.0, 4.0], 2, 2, false), 10.0);
+/// assert_eq!(square, [50.0, 110.0, 110.0, 250.0]);
+/// ```
+///
+/// # Panics
+/// If `square` does not hold n² numbers.
+#[track_caller]
+pub fn gram_into<T: Real>(square: &mut [T], a: Matrix<'_, T>, c: T) {
+    let n = a.rows();
+    assert!(square.len() == n * n, "Gram matrix of {n} rows into {} numbers", square.len());
+    let mut lower = Buffer::stale(n * n);
+    lower_into(&mut lower, a, a.transpose());
+    fill_symmetric(square, &lower, n, c);
+}
+
+/// Rows that are filled at once.
+const ABREAST: usize = 16;
+/// The work of filling one number, in additions: every other one comes from another line of memory.
+const FILLING: usize = 4;
+
+/// The symmetric n × n matrix with this lower triangle, times `c`, some rows at a time.
+fn fill_symmetric<T: Real>(square: &mut [T], lower: &[T], n: usize, c: T) {
+    kernel::pieces(square, ABREAST * n, FILLING, |piece, rows| {
+        let top = piece * ABREAST;
+        for (row, i) in rows.chunks_exact_mut(n).zip(top..) {
+            row[..=i].iter_mut().zip(&lower[i * n..]).for_each(|(v, &a)| *v = a * c);
+        }
+        // A row below gives a column of these rows.
+        for j in top + 1..n {
+            let below = &lower[j * n + top..][..ABREAST.min(j - top)];
+            rows[j..].iter_mut().step_by(n).zip(below).for_each(|(v, &a)| *v = a * c);
+        }
+        0.0
+    });
+}
 
 /// Terms of a bilinear form, a row of the matrix an element.
 struct Bilinear<'a, T> {
@@ -67,6 +113,27 @@ mod tests {
             let want: f64 = terms.map(|(j, k)| a[j] * b[k] * c[j * columns + k]).sum();
             approx::assert_relative_eq!(bilinear(&a, &c, &b), want, max_relative = 1e-12, epsilon = 1e-12);
         }
+    }
+
+    #[test]
+    fn a_gram_matrix_is_symmetric_and_the_whole_product() {
+        for (n, k) in [(0, 3), (1, 3), (5, 7), (16, 4), (33, 2), (70, 300), (130, 300), (300, 80)] {
+            let a: Vec<f64> = (0..n * k).map(|i| (i as f64 * 0.7).sin()).collect();
+            let rows = Matrix::new(&a, n, k, false);
+            let (mut square, mut whole) = (vec![9.0; n * n], vec![0.0; n * n]);
+            gram_into(&mut square, rows, 0.5);
+            matmul_into(&mut whole, Onto::Nothing, rows, rows.transpose());
+            for (i, (found, product)) in square.iter().zip(&whole).enumerate() {
+                approx::assert_relative_eq!(*found, 0.5 * product, max_relative = 1e-12, epsilon = 1e-12);
+                assert_eq!(*found, square[i % n * n + i / n]);
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "Gram matrix of 2 rows into 3 numbers")]
+    fn a_gram_matrix_of_another_size_is_named() {
+        gram_into(&mut [0.0; 3], Matrix::new(&[1.0; 4], 2, 2, false), 1.0);
     }
 
     #[test]

@@ -15,8 +15,9 @@
 use std::ops::RangeInclusive;
 
 use crate::buffer::Buffer;
-use crate::gemm::{Matrix, Onto, lower_into, matmul_into};
+use crate::gemm::{Matrix, Onto, matmul_into};
 use crate::kernel::{self, inlined};
+use crate::matrix::gram_into;
 use crate::parallel;
 use crate::primitive::{Multiple, Visit};
 use crate::real::Real;
@@ -293,10 +294,8 @@ impl<'a, T: Real> Product<'a, T> {
 
 /// c a aᵀ.
 fn symmetric<T: Real>(a: Matrix<'_, T>, c: T) -> Buffer<T> {
-    let n = a.rows();
-    let (mut lower, mut square) = (Buffer::stale(n * n), Buffer::stale(n * n));
-    lower_into(&mut lower, a, a.transpose());
-    mirror(&mut square, &lower, n, c);
+    let mut square = Buffer::stale(a.rows() * a.rows());
+    gram_into(&mut square, a, c);
     square
 }
 
@@ -304,27 +303,6 @@ fn symmetric<T: Real>(a: Matrix<'_, T>, c: T) -> Buffer<T> {
 fn rows_by<T: Real>(rows: &[T], row: Option<&[T]>) -> f64 {
     let Some(row) = row else { return 0.0 };
     rows.chunks_exact(row.len().max(1)).map(|z| kernel::inner(z, row)).sum()
-}
-
-/// Rows that are filled at once.
-const TILE: usize = 16;
-
-/// The symmetric matrix with this lower triangle, times `c`, some rows at a time: column by column, every number would come from another
-/// line of memory.
-fn mirror<T: Real>(square: &mut [T], lower: &[T], n: usize, c: T) {
-    kernel::pieces(square, TILE * n, 4, |i, rows| {
-        let top = i * TILE;
-        for (i, row) in rows.chunks_exact_mut(n).enumerate() {
-            let i = top + i;
-            row[..=i].iter_mut().zip(&lower[i * n..]).for_each(|(v, &a)| *v = a * c);
-        }
-        // A row below gives a column of these rows.
-        for j in top + 1..n {
-            let below = &lower[j * n + top..][..TILE.min(j - top)];
-            rows[j..].iter_mut().step_by(n).zip(below).for_each(|(v, &a)| *v = a * c);
-        }
-        0.0
-    });
 }
 
 /// The s for which X/s + Ẋ and W + sẆ are sums of terms of one size, a power of two so that it scales without rounding. `None`

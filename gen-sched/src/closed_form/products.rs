@@ -1,34 +1,17 @@
 //! Symmetric matrices of inner products.
 
-use ad_core::matrix::{Matrix, lower_into};
+use ad_core::matrix::{Matrix, gram_into};
 
 pub(super) use ad_core::matrix::inner as dot;
-
-/// Sides of the squares that a matrix is mirrored by, so that both ends of the copy stay in the nearest cache.
-const SQUARE: usize = 32;
 
 /// The inner products ⟨r_j, r_k⟩ of the rows of an (M, n) matrix, symmetric (M, M).
 ///
 /// Costs n·M(M + 1)/2 multiply-adds, in parallel in the caller's rayon pool.
 pub(super) fn inner_products(rows: &[f64], n: usize) -> Vec<f64> {
     let m = rows.len() / n;
-    let (mut products, rows) = (vec![0.0; m * m], Matrix::new(rows, m, n, false));
-    lower_into(&mut products, rows, rows.transpose());
-    mirror(&mut products, m);
+    let mut products = vec![0.0; m * m];
+    gram_into(&mut products, Matrix::new(rows, m, n, false), 1.0);
     products
-}
-
-/// Copies the lower triangle of an (M, M) matrix to the upper one.
-fn mirror(matrix: &mut [f64], m: usize) {
-    for top in (0..m).step_by(SQUARE) {
-        for left in (0..=top).step_by(SQUARE) {
-            for i in top..m.min(top + SQUARE) {
-                for j in left..i.min(left + SQUARE) {
-                    matrix[j * m + i] = matrix[i * m + j];
-                }
-            }
-        }
-    }
 }
 
 /// 1 + x_iᵀx_j for all samples i and j, (M, M): the Gram matrix of the inputs with a constant 1 appended for the bias.
