@@ -86,6 +86,9 @@ fn a_run_killed_at_random_and_resumed_ends_as_one_that_was_not() {
         let run = place.path().join(&out);
         if run.exists() {
             assert!(numbers(&run) == numbers(&place.path().join("whole")), "{out} differs after {kills} kills");
+            // Killed at the very end, it is finished, but may not have tidied up; whoever resumes it does.
+            let output = parabola().args(["train", "--resume", &out]).current_dir(place.path()).output().unwrap();
+            assert!(one_line_error(&output, 1).contains("the run is finished"));
             let left: Vec<_> = fs::read_dir(&run).unwrap().map(|e| e.unwrap().file_name()).collect();
             assert!(!left.iter().any(|name| name == "checkpoints" || name == ".lock"), "{left:?}");
         }

@@ -141,7 +141,8 @@ impl RunFolder {
         RunFolder::started(path, existing, Work::Lasting { folder, _lock: lock }, config)
     }
 
-    /// Goes on with a run that was ended early: `path` is its place, or the unfinished folder itself.
+    /// Goes on with a run that was ended early: `path` is its place, or the unfinished folder itself. If the run is finished, what it
+    /// left that only a resumed one would need is removed.
     ///
     /// # Errors
     /// If there is no such run, it is finished, or another process is writing it.
@@ -154,6 +155,10 @@ impl RunFolder {
         let folder = unfinished(&path)?;
         if !is_stamped(&folder.join(CONFIG)) {
             let is_finished = is_stamped(&path.join(CONFIG));
+            if is_finished {
+                // It may have been killed once it stood in its place.
+                remove_leftovers(&path);
+            }
             return Err(RunFolderError::NothingToResume { path, is_finished });
         }
         let work = Work::Lasting { _lock: lock(&folder)?, folder };
@@ -273,9 +278,7 @@ impl RunFolder {
                     // Its contents have moved: there is nothing left for the guard to delete.
                     let _ = folder.keep();
                 }
-                // The run stands; what only a resumed one would need is a courtesy to remove.
-                let _ = fs::remove_dir_all(self.path.join(checkpoint::FOLDER));
-                let _ = fs::remove_file(self.path.join(LOCK));
+                remove_leftovers(&self.path);
                 Ok(self.path)
             }
             Err(reason) => {
@@ -397,6 +400,12 @@ fn tidy(folder: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Removes what only a resumed run would need from one that is finished. It stands without that, so this is a courtesy which may fail.
+fn remove_leftovers(run: &Path) {
+    let _ = fs::remove_dir_all(run.join(checkpoint::FOLDER));
+    let _ = fs::remove_file(run.join(LOCK));
 }
 
 /// Removes an unfinished run that has been vetted, all but its lock.

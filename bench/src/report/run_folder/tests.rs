@@ -177,8 +177,16 @@ fn a_run_that_ends_early_can_be_resumed() {
     fs::create_dir(run.folder().join(checkpoint::FOLDER)).unwrap();
     run.finish().unwrap();
     assert_eq!((names(dir.path()), names(&path)), (vec!["a".to_owned()], vec![CONFIG.to_owned(), METRICS.to_owned()]));
-    let error = RunFolder::resume(&path).unwrap_err().to_string();
-    assert!(error.ends_with("cannot be resumed: the run is finished"), "{error}");
+    // Killed at the very end, a run leaves what only a resumed one would need; it is finished all the same.
+    for killed in [false, true] {
+        if killed {
+            fs::create_dir_all(path.join(checkpoint::FOLDER).join("5")).unwrap();
+            fs::write(path.join(LOCK), "").unwrap();
+        }
+        let error = RunFolder::resume(&path).unwrap_err().to_string();
+        assert!(error.ends_with("cannot be resumed: the run is finished"), "{error}");
+        assert_eq!(names(&path), [CONFIG, METRICS]);
+    }
     assert!(matches!(RunFolder::resume(&dir.path().join("b")), Err(RunFolderError::NothingToResume { .. })));
 }
 
