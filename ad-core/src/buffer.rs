@@ -1,4 +1,7 @@
-//! Buffers of tensors, kept for reuse when they are dropped.
+//! Buffers of tensors: they begin where a cache line does, and are kept for reuse when they are dropped.
+//!
+//! A vector of 64 bytes that lies across two lines of the cache is loaded and stored in two, so that loops over arrays that begin anywhere
+//! take up to twice as long.
 //!
 //! A buffer of megabytes that comes fresh from the system costs a page fault every four kilobytes, more than filling it. A
 //! training step asks for the same sizes again and again, so buffers from [`LARGE`] bytes on go back to a store and come out
@@ -18,6 +21,11 @@ use crate::real::Real;
 
 /// Bytes from which a buffer is kept for reuse, and counted; smaller ones cost next to nothing.
 pub const LARGE: usize = 1 << 13;
+
+/// Bytes of a line of the cache.
+const LINE: usize = 64;
+/// Bytes from which a buffer begins where a line does.
+const ALIGNED: usize = 4 * LINE;
 
 /// Bytes that a store may hold in any case.
 const ALWAYS_STORED: usize = 1 << 26;
@@ -48,7 +56,7 @@ pub fn peak_bytes<R>(run: impl FnOnce() -> R) -> (usize, R) {
 /// The buffers of a thread that wait to be used again.
 #[derive(Debug)]
 struct Store<T> {
-    /// By length.
+    /// By length, with what stands before their beginning.
     waiting: BTreeMap<usize, Vec<Vec<T>>>,
     /// Bytes of those.
     stored: usize,
@@ -75,10 +83,10 @@ impl<T> Store<T> {
         self.summit = self.summit.max(self.live);
     }
 
-    /// Takes a buffer back that was in use. It is to wait if it is given, and comes back where there are enough.
-    fn give_back(&mut self, bytes: usize, data: Option<Vec<T>>) -> Option<Vec<T>> {
+    /// Takes a buffer back that was in use. It is to wait, and comes back where there are enough.
+    fn give_back(&mut self, bytes: usize, data: Vec<T>) -> Option<Vec<T>> {
         self.live -= bytes;
-        let data = data?;
+        let bytes = bytes_of::<T>(data.len());
         if self.stored + bytes > self.summit.max(ALWAYS_STORED) {
             return Some(data);
         }
@@ -117,43 +125,42 @@ fn bytes_of<T>(len: usize) -> usize {
 /// The numbers of a tensor.
 #[derive(Debug)]
 pub(crate) struct Buffer<T: Real> {
+    /// The numbers, with some before and after them that are none of theirs.
     data: Vec<T>,
-    /// Whether the numbers go to the store when they are dropped: those that came as a vector do not, as nothing would take
-    /// them out again.
-    kept: bool,
+    /// Where the first is.
+    start: usize,
+    len: usize,
     /// The thread that it came from.
     home: usize,
 }
 
 impl<T: Real> Buffer<T> {
-    /// Takes a vector over.
-    pub(crate) fn new(data: Vec<T>) -> Self {
-        let (bytes, home) = (bytes_of::<T>(data.len()), slot());
-        if bytes >= LARGE {
-            lend(&mut store::<T>(home), home, bytes);
-        }
-        Buffer { data, kept: false, home }
-    }
-
     /// A buffer of `len` numbers of no particular value: those of an earlier one, or zeros.
     pub(crate) fn stale(len: usize) -> Self {
         let (bytes, home) = (bytes_of::<T>(len), slot());
-        if bytes < LARGE {
-            return Buffer { data: vec![T::default(); len], kept: false, home };
+        if bytes < ALIGNED {
+            return Buffer { data: vec![T::default(); len], start: 0, len, home };
         }
-        let mut own = store::<T>(home);
-        let found = own.take(len);
-        lend(&mut own, home, bytes);
-        drop(own);
-        let data = found.or_else(|| elsewhere(home, len)).unwrap_or_else(|| vec![T::default(); len]);
-        Buffer { data, kept: true, home }
+        let room = len + LINE / size_of::<T>();
+        let found = if bytes < LARGE {
+            None
+        } else {
+            let mut own = store::<T>(home);
+            let found = own.take(room);
+            lend(&mut own, home, bytes);
+            drop(own);
+            found.or_else(|| elsewhere(home, room))
+        };
+        let data = found.unwrap_or_else(|| vec![T::default(); room]);
+        let start = data.as_ptr().align_offset(LINE).min(room - len);
+        Buffer { data, start, len, home }
     }
 
-    /// The vector itself.
-    pub(crate) fn into_vec(mut self) -> Vec<T> {
-        let data = std::mem::take(&mut self.data);
-        give_back::<T>(self.home, bytes_of::<T>(data.len()), None);
-        data
+    /// A buffer of these numbers.
+    pub(crate) fn of(numbers: &[T]) -> Self {
+        let mut buffer = Buffer::stale(numbers.len());
+        buffer.copy_from_slice(numbers);
+        buffer
     }
 }
 
@@ -172,7 +179,7 @@ fn lend<T>(store: &mut Store<T>, slot: usize, bytes: usize) {
 }
 
 /// Ends the use of a buffer.
-fn give_back<T: Real>(home: usize, bytes: usize, data: Option<Vec<T>>) {
+fn give_back<T: Real>(home: usize, bytes: usize, data: Vec<T>) {
     if bytes >= LARGE {
         // The store is free again before what it does not keep is given back to the system.
         let left = store::<T>(home).give_back(bytes, data);
@@ -183,22 +190,19 @@ fn give_back<T: Real>(home: usize, bytes: usize, data: Option<Vec<T>>) {
 
 impl<T: Real> Drop for Buffer<T> {
     fn drop(&mut self) {
-        let data = std::mem::take(&mut self.data);
-        give_back(self.home, bytes_of::<T>(data.len()), self.kept.then_some(data));
+        give_back(self.home, bytes_of::<T>(self.len), std::mem::take(&mut self.data));
     }
 }
 
 impl<T: Real> Clone for Buffer<T> {
     fn clone(&self) -> Self {
-        let mut copy = Buffer::stale(self.data.len());
-        copy.copy_from_slice(&self.data);
-        copy
+        Buffer::of(self)
     }
 }
 
 impl<T: Real> PartialEq for Buffer<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.data == other.data
+        self[..] == other[..]
     }
 }
 
@@ -207,14 +211,14 @@ impl<T: Real> Deref for Buffer<T> {
 
     #[inline]
     fn deref(&self) -> &[T] {
-        &self.data
+        &self.data[self.start..self.start + self.len]
     }
 }
 
 impl<T: Real> DerefMut for Buffer<T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.data
+        &mut self.data[self.start..self.start + self.len]
     }
 }
 
@@ -237,11 +241,23 @@ mod tests {
 
     #[test]
     fn a_clone_is_a_copy() {
-        let mut a = Buffer::new(vec![1.0f32; LARGE]);
+        let mut a = Buffer::of(&vec![1.0f32; LARGE]);
         let b = a.clone();
+        assert_eq!(a, b);
         a[0] = 2.0;
-        assert!(b.iter().all(|x| *x == 1.0) && a != b);
-        assert_eq!(b.into_vec(), vec![1.0; LARGE]);
+        assert!(b.len() == LARGE && b.iter().all(|x| *x == 1.0) && a != b);
+    }
+
+    #[test]
+    fn buffers_begin_where_a_line_does() {
+        for len in (0..40).chain([63, 64, 65, 1000, LARGE / 8, LARGE + 1]) {
+            let numbers: Vec<f64> = (0..len).map(|i| i as f64).collect();
+            let buffers = [Buffer::of(&numbers), Buffer::of(&numbers)];
+            for buffer in &buffers {
+                assert_eq!(buffer[..], numbers);
+                assert!(8 * len < ALIGNED || buffer.as_ptr() as usize % LINE == 0, "{len} numbers");
+            }
+        }
     }
 
     #[test]
@@ -263,7 +279,7 @@ mod tests {
         let (home, place) = (buffer.home, buffer.as_ptr() as usize);
         assert!(home != slot(), "this thread is none of the pool's");
         drop(buffer);
-        assert_eq!(store::<f64>(home).waiting[&LEN].len(), 1);
+        assert_eq!(store::<f64>(home).waiting[&(LEN + LINE / 8)].len(), 1);
         let again = Buffer::<f64>::stale(LEN);
         assert_eq!((again.as_ptr() as usize, again.home), (place, slot()));
     }
@@ -276,11 +292,11 @@ mod tests {
             store.lend(bytes);
         }
         for _ in 0..3 {
-            assert_eq!(store.give_back(bytes, Some(vec![0.0; bytes / 4])), None);
+            assert_eq!(store.give_back(bytes, vec![0.0; bytes / 4]), None);
         }
         assert_eq!((store.live, store.stored, store.summit), (0, 3 * bytes, 3 * bytes));
         store.live = bytes;
-        assert!(store.give_back(bytes, Some(vec![0.0; bytes / 4])).is_some(), "there are enough");
+        assert!(store.give_back(bytes, vec![0.0; bytes / 4]).is_some(), "there are enough");
         assert_eq!(store.stored, 3 * bytes);
     }
 }

@@ -14,6 +14,24 @@ const CHUNK: usize = 1 << 13;
 /// Work, in additions, from which chunks are shared out over threads, and of a task where there are more than two.
 const PARALLEL_FROM: usize = 1 << 15;
 
+/// Numbers of a vector of 256 bits.
+pub(crate) const fn lanes<T>() -> usize {
+    32 / size_of::<T>()
+}
+
+/// Whether kernels are compiled to vectors of 512 bits on this processor, which has registers for twice as many of them.
+pub(crate) fn has_long_vectors() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return matches!(Arch::new(), Arch::V4(_));
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// Whether products are fused with sums in one instruction by what kernels are compiled to.
+pub(crate) fn fuses() -> bool {
+    cfg!(target_arch = "aarch64") || !matches!(Arch::new(), Arch::Scalar)
+}
+
 /// A loop over a stretch of elements, compiled for every level of vector instructions.
 pub(crate) trait Kernel: Sync {
     /// A number of the result; `()` for loops that give only a sum.
@@ -208,6 +226,44 @@ impl<T: Real, F: Fn(T, T) -> T + Sync> Kernel for Onto<'_, T, F> {
 /// Each number replaced by f of it and of one more.
 pub(crate) fn onto<T: Real>(out: &mut [T], a: &[T], f: impl Fn(T, T) -> T + Sync) {
     run(&Onto(a, f), out);
+}
+
+/// Sums of arrays number by number, some at a time so that a sum is near when the next array is added.
+struct Total<'a, T>(&'a [&'a [T]]);
+
+/// Numbers summed at a time.
+const NEAR: usize = 1 << 10;
+
+impl<T: Real> Kernel for Total<'_, T> {
+    type Item = T;
+
+    #[inline(always)]
+    fn run(&self, from: usize, out: &mut [T]) -> f64 {
+        for (i, out) in out.chunks_mut(NEAR).enumerate() {
+            let at = from + i * NEAR;
+            let near = at..at + out.len();
+            match self.0 {
+                [a, b, ..] => {
+                    for ((o, &a), &b) in out.iter_mut().zip(&a[near.clone()]).zip(&b[near.clone()]) {
+                        *o = a + b;
+                    }
+                }
+                [a] => out.copy_from_slice(&a[near.clone()]),
+                [] => out.fill(T::from_f64(0.0)),
+            }
+            for a in self.0.iter().skip(2) {
+                for (o, &a) in out.iter_mut().zip(&a[near.clone()]) {
+                    *o = *o + a;
+                }
+            }
+        }
+        0.0
+    }
+}
+
+/// The sum of arrays number by number, in their order, on this thread.
+pub(crate) fn total<T: Real>(out: &mut [T], terms: &[&[T]]) {
+    Arch::new().dispatch(Stretch(&Total(terms), 0, out));
 }
 
 struct Inner<'a, T>(&'a [T], &'a [T]);

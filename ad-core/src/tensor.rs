@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::buffer::Buffer;
 use crate::kernel;
+use crate::parallel;
 use crate::real::Real;
 use crate::shape::{Offsets, Shape, broadcast, broadcast_strides, count};
 
@@ -37,12 +38,12 @@ impl<T: Real> Tensor<T> {
             count(shape),
             data.len()
         );
-        Tensor { shape: Shape::from_slice(shape), data: Arc::new(Buffer::new(data)) }
+        Tensor { shape: Shape::from_slice(shape), data: Arc::new(Buffer::of(&data)) }
     }
 
     /// The scalar (rank 0) holding `x`.
     pub fn scalar(x: T) -> Self {
-        Tensor::from_vec(&[], vec![x])
+        Tensor::full(&[], x)
     }
 
     /// The array of this shape whose every element is `x`.
@@ -84,11 +85,6 @@ impl<T: Real> Tensor<T> {
     pub fn data_mut(&mut self) -> &mut [T] {
         let buffer: &mut Buffer<T> = Arc::make_mut(&mut self.data);
         buffer
-    }
-
-    /// The elements as a vector, without a copy where the buffer is not shared.
-    pub fn into_vec(self) -> Vec<T> {
-        Arc::try_unwrap(self.data).unwrap_or_else(|shared| (*shared).clone()).into_vec()
     }
 
     /// The only element.
@@ -149,6 +145,35 @@ impl<T: Real> Tensor<T> {
     pub fn scaled(&self, c: f64) -> Self {
         let c = T::from_f64(c);
         self.map(|x| c * x)
+    }
+
+    /// The sums of the first arrays of all lists, of the second, and so on, in the order of the lists: such as gradients of parts. All
+    /// threads take part, since what is summed is mostly in the caches of several.
+    ///
+    /// ```
+    /// use ad_core::Tensor;
+    /// let lists = [[Tensor::full(&[3], 1.0)], [Tensor::full(&[3], 4.0)]];
+    /// assert_eq!(Tensor::totals(&[&lists[0], &lists[1]])[0].data(), [5.0; 3]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no list, or lists differ in the number or shapes of their arrays.
+    #[track_caller]
+    pub fn totals(lists: &[&[Self]]) -> Vec<Self> {
+        let shapes = |list: &[Self]| list.iter().map(|a| a.shape.clone()).collect::<Vec<_>>();
+        let like = shapes(lists.first().expect("totals: no lists"));
+        for list in lists {
+            assert!(shapes(list) == like, "totals: arrays of shapes {like:?} and {:?}", shapes(list));
+        }
+        let mut sums: Vec<Buffer<T>> = like.iter().map(|shape| Buffer::stale(count(shape))).collect();
+        let stretches = stretches(&mut sums);
+        parallel::for_each(stretches, |stretches| {
+            for (i, from, sum) in stretches {
+                let terms: Vec<&[T]> = lists.iter().map(|list| &list[i].data[from..from + sum.len()]).collect();
+                kernel::total(sum, &terms);
+            }
+        });
+        like.into_iter().zip(sums).map(|(shape, sum)| Tensor { shape, data: Arc::new(sum) }).collect()
     }
 
     /// The array of this shape whose elements `fill` writes, all of them: it is given numbers of no particular value.
@@ -234,11 +259,69 @@ impl<T: Real> Tensor<T> {
     }
 }
 
+/// A part of one of several arrays: which, from where on, and its numbers.
+type Stretch<'a, T> = (usize, usize, &'a mut [T]);
+
+/// Numbers from which arrays are shared out.
+const SHARED_OUT_FROM: usize = 1 << 13;
+
+/// All numbers of some arrays in equal shares, one a thread; an array may be cut.
+fn stretches<T: Real>(arrays: &mut [Buffer<T>]) -> Vec<Vec<Stretch<'_, T>>> {
+    let all: usize = arrays.iter().map(|a| a.len()).sum();
+    let share = if all < SHARED_OUT_FROM { all } else { all.div_ceil(parallel::threads()) };
+    let mut shares = vec![Vec::new()];
+    let mut room = share;
+    for (i, array) in arrays.iter_mut().enumerate() {
+        let (mut from, mut rest) = (0, &mut array[..]);
+        while !rest.is_empty() {
+            if room == 0 {
+                shares.push(Vec::new());
+                room = share;
+            }
+            let (now, later) = rest.split_at_mut(room.min(rest.len()));
+            (from, rest, room) = (from + now.len(), later, room - now.len());
+            shares.last_mut().expect("one at least").push((i, from - now.len(), now));
+        }
+    }
+    shares
+}
+
 impl<T: Real> fmt::Debug for Tensor<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Tensor<{}>{:?}", T::NAME, self.shape())?;
         let shown = self.data.len().min(8);
         write!(f, " {:?}", &self.data[..shown])?;
         if shown < self.data.len() { f.write_str("…") } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_are_sums_in_order_on_any_number_of_threads() {
+        let sizes: [&[usize]; 6] = [&[], &[3, 5], &[0], &[SHARED_OUT_FROM, 3], &[7], &[1023]];
+        let list = |k: usize| -> Vec<Tensor<f32>> {
+            sizes.iter().map(|shape| Tensor::from_fn(shape, |i| ((i * 7 + k * 13) as f32).sin())).collect()
+        };
+        for n in 1..5 {
+            let lists: Vec<_> = (0..n).map(list).collect();
+            let lists: Vec<&[Tensor<f32>]> = lists.iter().map(Vec::as_slice).collect();
+            for threads in [1, 2, 3] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+                for (i, total) in pool.install(|| Tensor::totals(&lists)).iter().enumerate() {
+                    let place = |j: usize| lists.iter().map(|list| list[i].data()[j]).reduce(|a, b| a + b);
+                    assert_eq!(total, &Tensor::from_fn(sizes[i], |j| place(j).expect("one at least")), "{n} of {i}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "totals: arrays of shapes")]
+    fn totals_of_other_shapes_are_refused() {
+        let (a, b) = ([Tensor::full(&[2], 1.0)], [Tensor::full(&[3], 1.0)]);
+        let _ = Tensor::totals(&[&a, &b]);
     }
 }

@@ -159,7 +159,7 @@ where
     X: Tree + ?Sized,
     X::Leaf: Ground,
 {
-    x.leaves().into_iter().flat_map(|leaf| leaf.to_tensor().into_vec()).collect()
+    x.leaves().into_iter().flat_map(|leaf| leaf.to_tensor().data().to_vec()).collect()
 }
 
 /// Value f(x), gradient ∇f(x) and Hessian–vector product H(x)v, forward over reverse on one tape.

@@ -1,6 +1,6 @@
 //! An objective at one θ: its value and gradient, and what second-order quantities start from.
 
-use ad_core::{Along, Ground, HessianOperator, Multiple, Params, Real, Tensor, Work, parallel};
+use ad_core::{Along, Ground, HessianOperator, Multiple, Ops, Params, Real, Tensor, Work, parallel};
 
 use crate::line::{Line, LineCurvature};
 use crate::objective::{Objective, Part, Parts};
@@ -46,8 +46,8 @@ pub struct Point<'a, T: Real> {
 enum Recorded<'a, T: Real> {
     /// The recording of the whole.
     Whole(Box<Operator<'a, T>>),
-    /// The recordings of shards, with their weights.
-    Shards(Vec<(f64, Operator<'a, T>)>),
+    /// The recordings of shards.
+    Shards(Vec<Operator<'a, T>>),
     /// The work alone: micro-batches are recorded again.
     Work(Vec<Part<'a, T>>, PointWork),
 }
@@ -65,19 +65,19 @@ impl<'a, T: Real> Point<'a, T> {
                 (value_of(&operator), operator.gradient(), Recorded::Whole(Box::new(operator)))
             }
             Parts::Shards(parts) => {
-                let operators = parallel::map_apart(parts, |part| (part.weight, record(&part, theta)));
-                let (value, gradient) =
-                    total(operators.iter().map(|(weight, operator)| first_order(*weight, operator)));
+                let operators = parallel::map_apart(parts, |part| record(&part, theta));
+                let (value, gradient) = added(operators.iter().map(first_order).collect());
                 (value, gradient, Recorded::Shards(operators))
             }
             Parts::MicroBatches(parts) => {
                 let mut work = None;
-                let (value, gradient) = total(parts.iter().map(|part| {
+                let found = parts.iter().map(|part| {
                     let operator = record(part, theta);
                     let own = work_of(&operator, &[]);
                     work = Some(work.map_or(own, |sum| added_work(sum, own)));
-                    first_order(part.weight, &operator)
-                }));
+                    first_order(&operator)
+                });
+                let (value, gradient) = found.reduce(|sum, part| added(vec![sum, part])).expect("at least one part");
                 (value, gradient, Recorded::Work(parts, work.expect("at least one part")))
             }
         };
@@ -128,15 +128,15 @@ impl<'a, T: Real> Point<'a, T> {
             multiples: if whole { multiples } else { &[] },
             forms: Default::default(),
         };
-        let of = |weight: f64, operator: &Operator<'_, T>| {
+        let of = |operator: &Operator<'_, T>| {
             let c = operator.curvature_along(&along);
-            let gauss_newton = c.gauss_newton.map(|g| weight * g);
-            (weight * c.slope, LineCurvature { den: weight * c.total, gauss_newton })
+            (c.slope, LineCurvature { den: c.total, gauss_newton: c.gauss_newton })
         };
-        self.summed(of, |(slope, a), (other, b)| {
+        let add = |(slope, a): (f64, LineCurvature), (other, b): (f64, LineCurvature)| {
             let gauss_newton = a.gauss_newton.zip(b.gauss_newton).map(|(a, b)| a + b);
             (slope + other, LineCurvature { den: a.den + b.den, gauss_newton })
-        })
+        };
+        self.summed(of, |found| found.into_iter().reduce(add).expect("at least one part"))
     }
 
     /// The Hessian–vector product Hv.
@@ -145,10 +145,7 @@ impl<'a, T: Real> Point<'a, T> {
     /// If v differs from θ in names or shapes.
     #[track_caller]
     pub fn hvp(&self, v: &Params<Tensor<T>>) -> Params<Tensor<T>> {
-        match &self.recorded {
-            Recorded::Whole(operator) => operator.hvp(v),
-            _ => self.summed(|weight, operator| scaled((weight, operator.hvp(v))), |sum, hv| added(sum, 1.0, &hv)),
-        }
+        self.summed(|operator| operator.hvp(v), totals)
     }
 
     /// d³f(θ)(ω, ω, ω), where the objective can tell it; see [`Objective::third`].
@@ -163,15 +160,13 @@ impl<'a, T: Real> Point<'a, T> {
     #[track_caller]
     pub fn bilinear(&self, directions: &[Params<Tensor<T>>]) -> Vec<Vec<f64>> {
         let against = |hv: &Params<Tensor<T>>| directions.iter().map(|w| inner(hv, w)).collect::<Vec<_>>();
-        let of = |weight: f64, operator: &Operator<'_, T>| -> Vec<Vec<f64>> {
-            let rows = operator.hvps(directions);
-            rows.iter().map(|hv| against(hv).into_iter().map(|x| weight * x).collect()).collect()
-        };
+        let of =
+            |operator: &Operator<'_, T>| -> Vec<Vec<f64>> { operator.hvps(directions).iter().map(against).collect() };
         let add = |a: Vec<Vec<f64>>, b: Vec<Vec<f64>>| {
             let rows = a.into_iter().zip(b);
             rows.map(|(a, b)| a.into_iter().zip(b).map(|(a, b)| a + b).collect()).collect()
         };
-        self.summed(of, add)
+        self.summed(of, |found| found.into_iter().reduce(add).expect("at least one part"))
     }
 
     /// What each quantity costs, told before it is computed. `multiples` as for [`curvature`](Point::curvature).
@@ -179,7 +174,7 @@ impl<'a, T: Real> Point<'a, T> {
         match &self.recorded {
             Recorded::Whole(operator) => work_of(operator, multiples),
             Recorded::Shards(operators) => {
-                let works = operators.iter().map(|(_, operator)| work_of(operator, &[]));
+                let works = operators.iter().map(|operator| work_of(operator, &[]));
                 works.reduce(added_work).expect("at least one part")
             }
             Recorded::Work(_, work) => *work,
@@ -191,18 +186,15 @@ impl<'a, T: Real> Point<'a, T> {
         matches!(self.recorded, Recorded::Work(..)).into()
     }
 
-    /// The sum of what `of` gives for each part, in their order.
+    /// What `of` gives for the parts, added up by `total`, which is given that of some parts in their order.
     #[track_caller]
-    fn summed<R: Send>(&self, of: impl Fn(f64, &Operator<'_, T>) -> R + Sync, add: impl Fn(R, R) -> R) -> R {
+    fn summed<R: Send>(&self, of: impl Fn(&Operator<'_, T>) -> R + Sync, total: impl Fn(Vec<R>) -> R) -> R {
         match &self.recorded {
-            Recorded::Whole(operator) => of(1.0, operator),
-            Recorded::Shards(operators) => {
-                let found = parallel::map_apart(operators, |(weight, operator)| of(*weight, operator));
-                found.into_iter().reduce(add).expect("at least one part")
-            }
+            Recorded::Whole(operator) => of(operator),
+            Recorded::Shards(operators) => total(parallel::map_apart(operators, of)),
             Recorded::Work(parts, _) => {
-                let found = parts.iter().map(|part| of(part.weight, &record(part, self.theta)));
-                found.reduce(add).expect("at least one part")
+                let found = parts.iter().map(|part| of(&record(part, self.theta)));
+                found.reduce(|sum, part| total(vec![sum, part])).expect("at least one part")
             }
         }
     }
@@ -243,35 +235,27 @@ pub(crate) fn inner<T: Real>(a: &Params<Tensor<T>>, b: &Params<Tensor<T>>) -> f6
     a.zip(b, Ground::inner).arrays().iter().sum()
 }
 
+/// The recording of a part. Its weight is on the tape, so that all that is derived from it is weighted.
 fn record<'a, T: Real>(part: &Part<'_, T>, theta: &'a Params<Tensor<T>>) -> Operator<'a, T> {
-    HessianOperator::new(|p| part.objective.record(p), theta)
+    HessianOperator::new(|p| part.objective.record(p).scale(part.weight), theta)
 }
 
 fn value_of<T: Real>(operator: &Operator<'_, T>) -> f64 {
     operator.value().item().to_f64()
 }
 
-/// One part's weight, value and gradient.
-type FirstOrder<T> = (f64, f64, Params<Tensor<T>>);
-
-fn first_order<T: Real>(weight: f64, operator: &Operator<'_, T>) -> FirstOrder<T> {
-    (weight, value_of(operator), operator.gradient())
+fn first_order<T: Real>(operator: &Operator<'_, T>) -> (f64, Params<Tensor<T>>) {
+    (value_of(operator), operator.gradient())
 }
 
-/// Value and gradient of the whole, Σ wᵢ fᵢ and Σ wᵢ gᵢ, in the order of the parts.
-fn total<T: Real>(mut parts: impl Iterator<Item = FirstOrder<T>>) -> (f64, Params<Tensor<T>>) {
-    let (weight, value, gradient) = parts.next().expect("at least one part");
-    parts.fold((weight * value, scaled((weight, gradient))), |(sum, total), (weight, value, gradient)| {
-        (sum + weight * value, added(total, weight, &gradient))
-    })
+/// The sums of values and of gradients, in the order of the parts.
+fn added<T: Real>(parts: Vec<(f64, Params<Tensor<T>>)>) -> (f64, Params<Tensor<T>>) {
+    let (values, gradients): (Vec<f64>, Vec<_>) = parts.into_iter().unzip();
+    (values.iter().sum(), totals(gradients))
 }
 
-/// w·g.
-fn scaled<T: Real>((weight, g): (f64, Params<Tensor<T>>)) -> Params<Tensor<T>> {
-    g.map(|g| g.scaled(weight))
-}
-
-/// sum + w·g.
-fn added<T: Real>(sum: Params<Tensor<T>>, weight: f64, g: &Params<Tensor<T>>) -> Params<Tensor<T>> {
-    sum.zip(g, |sum, g| sum.plus_scaled(weight, g))
+/// The sum of trees, in their order.
+fn totals<T: Real>(trees: Vec<Params<Tensor<T>>>) -> Params<Tensor<T>> {
+    let arrays: Vec<_> = trees.iter().map(Params::arrays).collect();
+    trees[0].with(Tensor::totals(&arrays))
 }

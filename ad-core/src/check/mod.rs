@@ -82,7 +82,7 @@ fn inner(a: &[f64], b: &[f64]) -> f64 {
 
 /// The elements of all leaves, leaf after leaf.
 fn flat<A: Ground<Scalar = f64>>(leaves: &[A]) -> Vec<f64> {
-    leaves.iter().flat_map(|leaf| leaf.to_tensor().into_vec()).collect()
+    leaves.iter().flat_map(|leaf| leaf.to_tensor().data().to_vec()).collect()
 }
 
 /// Leaves of the shapes of `like`, holding these elements, leaf after leaf.

@@ -108,7 +108,7 @@ mod tests {
         let numbers = |seed| {
             let Case { theta, batch } = drawn(&spec(seed));
             let parameters = theta.arrays().iter().flat_map(|p| p.data().to_vec());
-            parameters.chain(batch.inputs.into_vec()).collect::<Vec<f64>>()
+            parameters.chain(batch.inputs.data().iter().copied()).collect::<Vec<f64>>()
         };
         assert_eq!(numbers(1), numbers(1));
         assert_ne!(numbers(1), numbers(2));
