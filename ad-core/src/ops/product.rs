@@ -71,6 +71,11 @@ impl Sizes {
 
     /// Floating-point operations of the products in a sweep's visit; `forms` overrides those of the visit.
     pub(crate) fn visit_flops(self, visit: &Visit<'_>, forms: Option<Forms>) -> u64 {
+        self.visit_flops_where(visit, forms, self.summed())
+    }
+
+    /// The same where the sums of the two-product form read and write so many numbers.
+    pub(crate) fn visit_flops_where(self, visit: &Visit<'_>, forms: Option<Forms>, summed: usize) -> u64 {
         let factors = |which: &[bool]| u64::from(which[0]) + u64::from(which[1]);
         match *visit {
             Visit::Value => self.flops(),
@@ -82,7 +87,7 @@ impl Sizes {
             }
             Visit::Advance { moving, multiples, curved, forms: allowed } => {
                 let motion = Motion { moving: [moving[0], moving[1]], curved, multiple: multiples[1] };
-                self.form_flops(self.form(forms.unwrap_or(allowed), motion), motion)
+                self.form_flops(self.form_where(forms.unwrap_or(allowed), motion, summed), motion)
             }
         }
     }
@@ -105,8 +110,19 @@ impl Sizes {
         }
     }
 
+    /// Numbers that the sums of the two-product form read and write: a weighted sum of two arrays, for X and for W; three arrays combined to
+    /// what Ż starts from.
+    pub(crate) fn summed(self) -> usize {
+        3 * self.inner * (self.rows + self.cols) + 4 * self.rows * self.cols
+    }
+
     /// The cheapest of the forms allowed that applies.
     pub(crate) fn form(self, forms: Forms, motion: Motion) -> Form {
+        self.form_where(forms, motion, self.summed())
+    }
+
+    /// The same where the sums of the two-product form read and write so many numbers.
+    pub(crate) fn form_where(self, forms: Forms, motion: Motion, summed: usize) -> Form {
         let applies = |form: Form| match form {
             Form::Direct => true,
             Form::TwoProduct => motion.moving == [true, true] && motion.curved,
@@ -118,38 +134,39 @@ impl Sizes {
             Forms::Cheapest => [Form::Direct, Form::TwoProduct, Form::Factored]
                 .into_iter()
                 .filter(|form| applies(*form))
-                .min_by_key(|form| self.weighed(*form, motion))
+                .min_by_key(|form| self.weighed(*form, motion, summed))
                 .unwrap_or(Form::Direct),
         }
     }
 
     /// What a form costs, as floating-point operations of large products in the same time. Those over the rows of the batch are
     /// small, and reach about four fifths of the rate.
-    fn weighed(self, form: Form, motion: Motion) -> u64 {
+    fn weighed(self, form: Form, motion: Motion, summed: usize) -> u64 {
         let flops = self.form_flops(form, motion);
         let small = match form {
             Form::Factored => flops - if motion.moving[0] { self.flops() } else { 0 },
             Form::Direct | Form::TwoProduct => 0,
         };
-        flops + small / 4 + self.passes(form, motion)
+        flops + small / 4 + self.passes(form, motion, summed)
     }
 
     /// What a form's passes over memory cost beyond its products, as floating-point operations of products in the same time.
-    fn passes(self, form: Form, motion: Motion) -> u64 {
-        let Sizes { rows, inner, cols } = self;
+    fn passes(self, form: Form, motion: Motion, summed: usize) -> u64 {
         let touched = match form {
             Form::Direct => 0,
-            // A weighted sum of two arrays, for X and for W; three arrays combined to what Ż starts from.
-            Form::TwoProduct => 3 * (inner * (rows + cols)) + 4 * rows * cols,
-            Form::Factored if motion.moving[0] => 7 * rows * rows,
-            Form::Factored => 2 * rows * rows,
+            Form::TwoProduct => summed,
+            Form::Factored if motion.moving[0] => 7 * self.rows * self.rows,
+            Form::Factored => 2 * self.rows * self.rows,
         };
         FLOPS_A_NUMBER * touched as u64
     }
 }
 
 /// Floating-point operations that a product does in the time in which a loop reads or writes one number.
-const FLOPS_A_NUMBER: u64 = 8;
+const FLOPS_A_NUMBER: u64 = 16;
+
+/// Rows up to which X and Ẋ are multiplied by Ẇ together.
+const FEW_ROWS: usize = 64;
 
 /// A product with the tangents of its factors.
 pub(crate) struct Product<'a, T: Real> {
@@ -198,6 +215,20 @@ impl<'a, T: Real> Product<'a, T> {
     }
 
     fn direct(&self, dx: Matrix<'_, T>, dw: Matrix<'_, T>, zbar: &[T], dz: &mut [T]) -> f64 {
+        let Sizes { rows, inner, .. } = self.sizes;
+        if rows <= FEW_ROWS && self.x.is_by_rows() && dx.is_by_rows() {
+            // Few rows leave a product short of work: those of X and Ẋ are multiplied by Ẇ together.
+            let mut both = Buffer::stale(2 * rows * inner);
+            let (upper, lower) = both.split_at_mut(rows * inner);
+            upper.copy_from_slice(self.x.data());
+            lower.copy_from_slice(dx.data());
+            let mut products = Buffer::stale(2 * dz.len());
+            matmul_into(&mut products, Onto::Nothing, Matrix::new(&both, 2 * rows, inner, false), dw);
+            let (by_x, c) = products.split_at(dz.len());
+            matmul_into(dz, self.dbias.map_or(Onto::Nothing, Onto::Row), dx, self.w);
+            kernel::onto(dz, by_x, |d, p| d + p);
+            return 2.0 * kernel::inner(c, zbar);
+        }
         self.tangent(dz);
         let mut c = Buffer::stale(dz.len());
         matmul_into(&mut c, Onto::Nothing, dx, dw);

@@ -11,37 +11,34 @@
 //!
 //! Sums over the window, the places and the outputs run in one order, so nothing depends on how many threads there are.
 
-use pulp::Arch;
 use smallvec::SmallVec;
 
 use super::geometry::Geometry;
 use super::tile::{Tile, add, along, outer, vectors, vectors_mut};
 use crate::buffer::Buffer;
+use crate::kernel::{fuses, has_long_vectors, lanes};
 use crate::real::Real;
 
 /// Output channels that are computed at once.
 const OUTPUTS: usize = 4;
-/// Positions of the window whose adjoints are computed at once: kernels of 5 × 5 and 3 × 3 are cut without much left over.
-const POSITIONS: usize = 5;
-/// Places of a row whose input's adjoints are computed at once.
-const PLACES: usize = 4;
 /// Numbers of an image that stay in the processor's caches while it is read again for other outputs.
 const CACHED: usize = 1 << 16;
 
-/// Calls with a vector's length for the scalar, as a constant.
-macro_rules! by_lanes {
-    ($t:ty, $self:ident.$f:ident($($argument:expr),*)) => {
-        if size_of::<$t>() == 4 { $self.$f::<$t, 8>($($argument),*) } else { $self.$f::<$t, 4>($($argument),*) }
-    };
-}
-/// Numbers of a vector.
-const fn lanes<T>() -> usize {
-    if size_of::<T>() == 4 { 8 } else { 4 }
+/// Numbers of a vector along channels: long vectors are used where there are enough to fill them.
+fn lanes_along<T>(channels: usize) -> usize {
+    if has_long_vectors() && channels > lanes::<T>() { 2 * lanes::<T>() } else { lanes::<T>() }
 }
 
-/// Whether products are fused with sums in one instruction by what kernels are compiled to.
-fn fuses() -> bool {
-    cfg!(target_arch = "aarch64") || !matches!(Arch::new(), Arch::Scalar)
+/// Calls with a vector's length for the scalar, and how many short ones it is, as constants.
+macro_rules! by_lanes {
+    ($t:ty, $long:expr, $self:ident.$f:ident($($argument:expr),*)) => {
+        match (size_of::<$t>() == 4, $long) {
+            (true, true) => $self.$f::<$t, 16, 2>($($argument),*),
+            (true, false) => $self.$f::<$t, 8, 1>($($argument),*),
+            (false, true) => $self.$f::<$t, 8, 2>($($argument),*),
+            (false, false) => $self.$f::<$t, 4, 1>($($argument),*),
+        }
+    };
 }
 
 /// A convolution's geometry with what is needed to read images in place.
@@ -142,60 +139,93 @@ impl<'a> Direct<'a> {
     /// z = b + Σ x ∗ w over the terms, of one group of images in their frames with all weights [`by_fours`](Direct::by_fours).
     #[inline(always)]
     pub(super) fn output<T: Real>(&self, z: &mut [T], bias: Option<&[T]>, terms: &[[&[T]; 2]], group: usize) {
-        by_lanes!(T, self.output_by(z, bias, terms, group));
+        by_lanes!(T, has_long_vectors(), self.output_by(z, bias, terms, group));
     }
 
     #[inline(always)]
-    fn output_by<T: Real, const L: usize>(&self, z: &mut [T], bias: Option<&[T]>, terms: &[[&[T]; 2]], group: usize) {
-        let (outputs, [_, length]) = (self.g.outputs, self.g.places);
+    fn output_by<T: Real, const L: usize, const H: usize>(
+        &self,
+        z: &mut [T],
+        bias: Option<&[T]>,
+        terms: &[[&[T]; 2]],
+        group: usize,
+    ) {
+        let (outputs, [_, length], piece) = (self.g.outputs, self.g.places, L / H);
         let (fours, places) = (outputs.div_ceil(OUTPUTS), z.len() / outputs);
-        // Where vectors of places start, in the image and among the places; the last of a row ends where the row does.
-        let vector = |row: usize, x: usize| (self.at[row * length] + x, row * length + x);
-        let of_row = |row: usize| (0..length).step_by(L).map(move |x| vector(row, x.min(length - L)));
+        // Where pieces of places start, in the image and among the places; the last of a row ends where the row does.
+        let of_place = |row: usize, x: usize| (self.at[row * length] + x, row * length + x);
+        let of_row = |row: usize| (0..length).step_by(piece).map(move |x| of_place(row, x.min(length - piece)));
         let at: SmallVec<[(usize, usize); 128]> = (0..self.g.places[0]).flat_map(of_row).collect();
-        let reach = self.offsets.last().map_or(0, |last| last + L);
         for (four, z) in z.chunks_mut(OUTPUTS * places).enumerate() {
             let mut start = [T::default(); OUTPUTS];
             if let Some(bias) = bias {
                 let bias = &bias[group * outputs + four * OUTPUTS..];
                 start.iter_mut().zip(bias.iter().take(z.len() / places)).for_each(|(s, b)| *s = *b);
             }
-            let mut i = 0;
-            while i < at.len() {
-                let pair = [&at[i], &at[(i + 1).min(at.len() - 1)]];
-                let mut tile: Tile<T, L, OUTPUTS, 2> = [[[T::default(); L]; 2]; OUTPUTS];
-                for (tile, start) in tile.iter_mut().zip(&start) {
-                    *tile = [[*start; L]; 2];
-                }
-                for [image, weights] in terms {
-                    let left = &weights.as_chunks::<OUTPUTS>().0[(group * fours + four) * self.offsets.len()..];
-                    let right = [&image[pair[0].0..][..reach], &image[pair[1].0..][..reach]];
-                    tile = along(tile, left, &self.offsets, right);
-                }
-                for (z, tile) in z.chunks_exact_mut(places).zip(&tile) {
-                    for ((_, place), vector) in pair.iter().zip(tile) {
-                        *z[*place..].first_chunk_mut::<L>().expect("places of a row") = *vector;
-                    }
-                }
-                i += 2;
+            let weights = (group * fours + four) * self.offsets.len();
+            let mut at = &at[..];
+            // Long vectors come with twice as many registers.
+            while H == 2 && at.len() > 4 {
+                at = self.output_block::<T, L, H, 4>(z, start, terms, weights, at);
+            }
+            while !at.is_empty() {
+                at = self.output_block::<T, L, H, 2>(z, start, terms, weights, at);
             }
         }
     }
 
+    /// Computes the first pieces of places of four outputs whose weights begin at `weights`, and returns the other pieces. Fewer than fit
+    /// are filled up with the last, again.
+    #[inline(always)]
+    fn output_block<'p, T: Real, const L: usize, const H: usize, const V: usize>(
+        &self,
+        z: &mut [T],
+        start: [T; OUTPUTS],
+        terms: &[[&[T]; 2]],
+        weights: usize,
+        at: &'p [(usize, usize)],
+    ) -> &'p [(usize, usize)] {
+        let (piece, places) = (L / H, self.outputs.get(1).copied().unwrap_or(z.len()));
+        let mut pieces = [[at[0]; H]; V];
+        for (i, to) in pieces.as_flattened_mut().iter_mut().enumerate() {
+            *to = at[i.min(at.len() - 1)];
+        }
+        let reach = self.offsets.last().map_or(0, |last| last + piece);
+        let mut tile: Tile<T, L, OUTPUTS, V> = start.map(|start| [[start; L]; V]);
+        for [image, numbers] in terms {
+            let left = &numbers.as_chunks::<OUTPUTS>().0[weights..];
+            let mut right = [[&image[..0]; H]; V];
+            for v in 0..V {
+                for h in 0..H {
+                    right[v][h] = &image[pieces[v][h].0..][..reach];
+                }
+            }
+            tile = along(tile, left, &self.offsets, right);
+        }
+        for (z, tile) in z.chunks_exact_mut(places).zip(&tile) {
+            for (pieces, vector) in pieces.iter().zip(tile) {
+                for ((_, place), numbers) in pieces.iter().zip(vector.chunks_exact(piece)) {
+                    z[*place..][..piece].copy_from_slice(numbers);
+                }
+            }
+        }
+        &at[at.len().min(V * H)..]
+    }
+
     /// Numbers of the sum that [`weight`](Direct::weight) adds to.
     pub(super) fn weight_sum<T: Real>(&self) -> usize {
-        self.offsets.len().next_multiple_of(POSITIONS) * self.g.outputs.next_multiple_of(lanes::<T>())
+        self.offsets.len() * self.g.outputs.next_multiple_of(lanes_along::<T>(self.g.outputs))
     }
 
     /// Adds the weight's adjoint of one group of an image in its frame, and of the output's adjoint, to a sum of its own layout.
     #[inline(always)]
     pub(super) fn weight<T: Real>(&self, sum: &mut [T], image: &[T], zbar: &[T]) {
-        by_lanes!(T, self.weight_by(sum, image, zbar));
+        by_lanes!(T, lanes_along::<T>(self.g.outputs) > lanes::<T>(), self.weight_by(sum, image, zbar));
     }
 
     #[inline(always)]
-    fn weight_by<T: Real, const L: usize>(&self, sum: &mut [T], image: &[T], zbar: &[T]) {
-        let (outputs, positions) = (self.g.outputs, self.offsets.len().next_multiple_of(POSITIONS));
+    fn weight_by<T: Real, const L: usize, const H: usize>(&self, sum: &mut [T], image: &[T], zbar: &[T]) {
+        let (outputs, positions) = (self.g.outputs, self.offsets.len());
         let (mut turned, mut from, mut rest) = (Buffer::stale(zbar.len() / outputs * 2 * L), 0, sum);
         while from < outputs {
             let wide = outputs - from > L;
@@ -204,36 +234,79 @@ impl<'a> Direct<'a> {
             let turned = &mut turned[..zbar.len() / outputs * width];
             columns::<T, L>(turned, zbar, outputs, from, width);
             if wide {
-                self.weight_block::<T, L, 2>(vectors_mut(block), image, vectors(turned));
+                self.weight_block::<T, L, 2, H>(vectors_mut(block), image, vectors(turned));
             } else {
-                self.weight_block::<T, L, 1>(vectors_mut(block), image, vectors(turned));
+                self.weight_block::<T, L, 1, H>(vectors_mut(block), image, vectors(turned));
             }
             (from, rest) = (from + width, others);
         }
     }
 
+    /// By rows of the window where they are of a usual length, else position by position; as many at once as there are registers for.
     #[inline(always)]
-    fn weight_block<T: Real, const L: usize, const V: usize>(
+    fn weight_block<T: Real, const L: usize, const V: usize, const H: usize>(
         &self,
         sum: &mut [[[T; L]; V]],
         image: &[T],
         zbar: &[[[T; L]; V]],
     ) {
-        let reach = self.at.last().map_or(0, |last| last + 1);
-        for (i, sum) in sum.as_chunks_mut::<POSITIONS>().0.iter_mut().enumerate() {
-            // Positions beyond the last are computed like the first, and never read.
-            let mut left = [&image[..reach]; POSITIONS];
-            for (left, offset) in left.iter_mut().zip(&self.offsets[i * POSITIONS..]) {
-                *left = &image[*offset..][..reach];
+        let neighbours = if self.g.window.dilation[1] == 1 { self.g.kernel[1] } else { 1 };
+        match (neighbours, V * 2 / H) {
+            (5, 1) => self.weight_rows::<T, L, V, 5, 3>(sum, image, zbar),
+            (5, 2) => self.weight_rows::<T, L, V, 5, 2>(sum, image, zbar),
+            (5, _) => self.weight_rows::<T, L, V, 5, 1>(sum, image, zbar),
+            (3, 1) => self.weight_rows::<T, L, V, 3, 5>(sum, image, zbar),
+            (3, 2) => self.weight_rows::<T, L, V, 3, 3>(sum, image, zbar),
+            (3, _) => self.weight_rows::<T, L, V, 3, 2>(sum, image, zbar),
+            _ => self.weight_rows::<T, L, V, 1, 5>(sum, image, zbar),
+        }
+    }
+
+    /// By `B` times `K` neighbouring positions of the window at once.
+    #[inline(always)]
+    fn weight_rows<T: Real, const L: usize, const V: usize, const K: usize, const B: usize>(
+        &self,
+        sum: &mut [[[T; L]; V]],
+        image: &[T],
+        zbar: &[[[T; L]; V]],
+    ) {
+        let (mut at, mut rest) = (0, sum.as_chunks_mut::<K>().0);
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at_mut(if rest.len() < B { 1 } else { B });
+            if now.len() == B {
+                self.weight_tile::<T, L, V, K, B>(now, image, zbar, at);
+            } else {
+                self.weight_tile::<T, L, V, K, 1>(now, image, zbar, at);
             }
-            add(sum, 1, &outer([[[T::default(); L]; V]; POSITIONS], left, &self.at, zbar));
+            (at, rest) = (at + now.len(), later);
+        }
+    }
+
+    /// Adds the adjoints of `B` times `K` positions of the window, from the one on that is `at` times `K`.
+    #[inline(always)]
+    fn weight_tile<T: Real, const L: usize, const V: usize, const K: usize, const B: usize>(
+        &self,
+        sums: &mut [[[[T; L]; V]; K]],
+        image: &[T],
+        zbar: &[[[T; L]; V]],
+        at: usize,
+    ) {
+        let reach = self.at.last().map_or(0, |last| last + K);
+        let mut left = [image; B];
+        for (b, left) in left.iter_mut().enumerate() {
+            *left = &image[self.offsets[(at + b) * K]..][..reach];
+        }
+        let [tiles] = outer([[[[[T::default(); L]; V]; K]; B]], left, &self.at, [zbar]);
+        for b in 0..B {
+            add(&mut sums[b], &tiles[b]);
         }
     }
 
     /// The sum that [`weight`](Direct::weight) made, as (outputs × window), added to what is there.
     pub(super) fn add_weight<T: Real>(&self, w: &mut [T], sum: &[T]) {
-        let (inner, outputs, l) = (self.offsets.len(), self.g.outputs, lanes::<T>());
-        let (positions, mut from, mut rest) = (inner.next_multiple_of(POSITIONS), 0, sum);
+        let (inner, outputs) = (self.offsets.len(), self.g.outputs);
+        let l = lanes_along::<T>(outputs);
+        let (positions, mut from, mut rest) = (inner, 0, sum);
         while from < outputs {
             let width = if outputs - from > l { 2 * l } else { l };
             let (block, others) = rest.split_at(positions * width);
@@ -248,7 +321,7 @@ impl<'a> Direct<'a> {
     /// each output.
     pub(super) fn by_inputs<T: Real>(&self, w: &[T]) -> Buffer<T> {
         let (outputs, inner, inputs) = (self.g.outputs, self.offsets.len(), self.g.inputs);
-        let (l, window) = (lanes::<T>(), self.g.kernel[0] * self.g.kernel[1]);
+        let (l, window) = (lanes_along::<T>(inputs), self.g.kernel[0] * self.g.kernel[1]);
         let size = window * outputs * inputs.next_multiple_of(l);
         let mut out = Buffer::stale(self.g.groups * size);
         for (out, w) in out.chunks_exact_mut(size.max(1)).zip(w.chunks_exact((outputs * inner).max(1))) {
@@ -272,11 +345,11 @@ impl<'a> Direct<'a> {
     /// [`by_inputs`](Direct::by_inputs).
     #[inline(always)]
     pub(super) fn input<T: Real>(&self, image: &mut [T], terms: &[[&[T]; 2]], group: usize) {
-        by_lanes!(T, self.input_by(image, terms, group));
+        by_lanes!(T, lanes_along::<T>(self.g.inputs) > lanes::<T>(), self.input_by(image, terms, group));
     }
 
     #[inline(always)]
-    fn input_by<T: Real, const L: usize>(&self, image: &mut [T], terms: &[[&[T]; 2]], group: usize) {
+    fn input_by<T: Real, const L: usize, const H: usize>(&self, image: &mut [T], terms: &[[&[T]; 2]], group: usize) {
         let (outputs, inputs) = (self.g.outputs, self.g.inputs);
         let window = self.g.kernel[0] * self.g.kernel[1] * outputs;
         let pixels = self.frame[0] * self.frame[1];
@@ -290,9 +363,9 @@ impl<'a> Direct<'a> {
             for [zbar, weights] in terms {
                 let weights = &weights[group + from * window..][..window * width];
                 if wide {
-                    self.input_block::<T, L, 2>(vectors_mut(turned), zbar, vectors(weights));
+                    self.input_block::<T, L, 2, 1, H>(vectors_mut(turned), zbar, vectors(weights));
                 } else {
-                    self.input_block::<T, L, 1>(vectors_mut(turned), zbar, vectors(weights));
+                    self.input_block::<T, L, 1, 2, H>(vectors_mut(turned), zbar, vectors(weights));
                 }
             }
             self.unframe(image, turned, from, width);
@@ -300,55 +373,84 @@ impl<'a> Direct<'a> {
         }
     }
 
+    /// By `J` positions across the window at once and 4·`M` places of a row, for which there are registers.
     #[inline(always)]
-    fn input_block<T: Real, const L: usize, const V: usize>(
+    fn input_block<T: Real, const L: usize, const V: usize, const J: usize, const M: usize>(
         &self,
         frame: &mut [[[T; L]; V]],
         zbar: &[T],
         weights: &[[[T; L]; V]],
     ) {
-        let ([_, length], step) = (self.g.places, self.g.window.stride[1]);
         for (y, frame) in frame.chunks_exact_mut(self.frame[1]).enumerate() {
-            for j in 0..self.g.kernel[1] {
-                let frame = &mut frame[j * self.g.window.dilation[1]..];
-                let mut x = 0;
-                while x + PLACES <= length {
-                    let tile = self.input_tile::<T, L, PLACES, V>(zbar, weights, [y, j, x]);
-                    add(&mut frame[x * step..], step, &tile);
-                    x += PLACES;
-                }
-                while x < length {
-                    let tile = self.input_tile::<T, L, 1, V>(zbar, weights, [y, j, x]);
-                    add(&mut frame[x * step..], step, &tile);
-                    x += 1;
+            let mut j = 0;
+            while j < self.g.kernel[1] {
+                if j + J <= self.g.kernel[1] {
+                    self.input_row::<T, L, V, J, M>(frame, zbar, weights, [y, j]);
+                    j += J;
+                } else {
+                    self.input_row::<T, L, V, 1, M>(frame, zbar, weights, [y, j]);
+                    j += 1;
                 }
             }
         }
     }
 
-    /// What places of a row from one on give, by position j across the window, to pixels of row y.
+    /// What `J` positions across the window from j on give to the pixels of row y.
     #[inline(always)]
-    fn input_tile<T: Real, const L: usize, const R: usize, const V: usize>(
+    fn input_row<T: Real, const L: usize, const V: usize, const J: usize, const M: usize>(
         &self,
+        frame: &mut [[[T; L]; V]],
+        zbar: &[T],
+        weights: &[[[T; L]; V]],
+        [y, j]: [usize; 2],
+    ) {
+        let ([_, length], mut x) = (self.g.places, 0);
+        while x < length {
+            let at = [y, j, x];
+            x += match length - x {
+                8.. if M == 2 => self.input_tile::<T, L, 8, V, J>(frame, zbar, weights, at),
+                4.. => self.input_tile::<T, L, 4, V, J>(frame, zbar, weights, at),
+                _ => self.input_tile::<T, L, 1, V, J>(frame, zbar, weights, at),
+            }
+        }
+    }
+
+    /// What `R` places of a row from x on give, by `J` positions across the window from j on, to the pixels of row y; the number of
+    /// places.
+    #[inline(always)]
+    fn input_tile<T: Real, const L: usize, const R: usize, const V: usize, const J: usize>(
+        &self,
+        frame: &mut [[[T; L]; V]],
         zbar: &[T],
         weights: &[[[T; L]; V]],
         [y, j, x]: [usize; 3],
-    ) -> Tile<T, L, R, V> {
+    ) -> usize {
         let ([rows, length], outputs) = (self.g.places, self.g.outputs);
-        let (stride, dilation, [down, across]) = (self.g.window.stride[0], self.g.window.dilation[0], self.g.kernel);
+        let (window, [down, across]) = (self.g.window, self.g.kernel);
         let reach = self.outputs.last().map_or(0, |last| last + 1);
-        let mut tile = [[[T::default(); L]; V]; R];
+        let mut tiles = [[[[[T::default(); L]; V]]; R]; J];
         for i in 0..down {
-            let Some(at) = y.checked_sub(i * dilation).filter(|at| at % stride == 0 && at / stride < rows) else {
+            let at = y.checked_sub(i * window.dilation[0]);
+            let Some(at) = at.filter(|at| at % window.stride[0] == 0 && at / window.stride[0] < rows) else {
                 continue;
             };
             let mut left = [zbar; R];
             for (r, left) in left.iter_mut().enumerate() {
-                *left = &zbar[at / stride * length + x + r..][..reach];
+                *left = &zbar[at / window.stride[0] * length + x + r..][..reach];
             }
-            tile = outer(tile, left, &self.outputs, &weights[(i * across + j) * outputs..][..outputs]);
+            let mut right = [weights; J];
+            for (p, right) in right.iter_mut().enumerate() {
+                *right = &weights[(i * across + j + p) * outputs..][..outputs];
+            }
+            tiles = outer(tiles, left, &self.outputs, right);
         }
-        tile
+        for p in 0..J {
+            let frame = &mut frame[(j + p) * window.dilation[1] + x * window.stride[1]..];
+            for r in 0..R {
+                add(&mut frame[r * window.stride[1]..], &tiles[p][r]);
+            }
+        }
+        R
     }
 
     /// Writes channels from one on from their pixels, turned, without those of the zeros around the image.

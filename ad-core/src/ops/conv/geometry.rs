@@ -115,6 +115,12 @@ impl Geometry {
         }
     }
 
+    /// Numbers that the sums of the two-product form read and write for such a product: those of the image, not of what the window sees of it.
+    pub(super) fn summed(&self) -> usize {
+        let p = self.product();
+        3 * (self.piece() + p.rows * p.inner / self.batch.max(1)) + 4 * p.rows * p.cols
+    }
+
     /// How many such products there are.
     pub(super) fn products(&self) -> usize {
         self.batch * self.groups

@@ -165,7 +165,7 @@ impl Primitive for Conv {
             }
             other => other,
         };
-        g.products() as u64 * g.product().visit_flops(&visit, None)
+        g.products() as u64 * g.product().visit_flops_where(&visit, None, g.summed())
     }
 
     recorded_as!(Conv);

@@ -7,18 +7,21 @@ use crate::real::Real;
 /// Rows of vectors of `L` numbers each, as many as fit the registers.
 pub(super) type Tile<T, const L: usize, const R: usize, const V: usize> = [[[T; L]; V]; R];
 
-/// tile[r][v] += Σₖ left[k][r] · right[v][offsets[k]..], the vectors read where they are.
+/// tile[r][v] += Σₖ left[k][r] · right[v][offsets[k]..], the vectors read where they are, in `H` pieces each.
 #[inline(always)]
-pub(super) fn along<T: Real, const L: usize, const R: usize, const V: usize>(
+pub(super) fn along<T: Real, const L: usize, const R: usize, const V: usize, const H: usize>(
     mut tile: Tile<T, L, R, V>,
     left: &[[T; R]],
     offsets: &[usize],
-    right: [&[T]; V],
+    right: [[&[T]; H]; V],
 ) -> Tile<T, L, R, V> {
     for (left, &offset) in left.iter().zip(offsets) {
         let mut vectors = [[T::default(); L]; V];
         for v in 0..V {
-            vectors[v] = *right[v][offset..].first_chunk::<L>().expect("a vector within reach");
+            for h in 0..H {
+                let piece = &right[v][h][offset..][..L / H];
+                vectors[v][h * (L / H)..][..L / H].copy_from_slice(piece);
+            }
         }
         for r in 0..R {
             times_plus(&mut tile[r], left[r], &vectors);
@@ -27,20 +30,26 @@ pub(super) fn along<T: Real, const L: usize, const R: usize, const V: usize>(
     tile
 }
 
-/// tile[r][v] += Σₖ left[r][offsets[k]] · right[k][v].
+/// tiles[j][b][r][v] += Σₖ left[b][offsets[k] + r] · right[j][k][v]: of each array on the left, neighbours are read together.
 #[inline(always)]
-pub(super) fn outer<T: Real, const L: usize, const R: usize, const V: usize>(
-    mut tile: Tile<T, L, R, V>,
-    left: [&[T]; R],
+pub(super) fn outer<T: Real, const L: usize, const R: usize, const V: usize, const B: usize, const J: usize>(
+    mut tiles: [[Tile<T, L, R, V>; B]; J],
+    left: [&[T]; B],
     offsets: &[usize],
-    right: &[[[T; L]; V]],
-) -> Tile<T, L, R, V> {
-    for (right, &offset) in right.iter().zip(offsets) {
-        for r in 0..R {
-            times_plus(&mut tile[r], left[r][offset], right);
+    right: [&[[[T; L]; V]]; J],
+) -> [[Tile<T, L, R, V>; B]; J] {
+    let right = right.map(|right| &right[..offsets.len()]);
+    for (k, &offset) in offsets.iter().enumerate() {
+        for b in 0..B {
+            let numbers: &[T; R] = left[b][offset..].first_chunk().expect("neighbours within reach");
+            for r in 0..R {
+                for j in 0..J {
+                    times_plus(&mut tiles[j][b][r], numbers[r], &right[j][k]);
+                }
+            }
         }
     }
-    tile
+    tiles
 }
 
 /// Adds vectors times a number.
@@ -53,15 +62,14 @@ fn times_plus<T: Real, const L: usize, const V: usize>(to: &mut [[T; L]; V], num
     }
 }
 
-/// Adds to numbers that lie row after row, so many apart.
+/// Adds to numbers that lie row after row.
 #[inline(always)]
 pub(super) fn add<T: Real, const L: usize, const R: usize, const V: usize>(
     to: &mut [[[T; L]; V]],
-    step: usize,
     tile: &Tile<T, L, R, V>,
 ) {
     for r in 0..R {
-        let to = &mut to[r * step];
+        let to = &mut to[r];
         for v in 0..V {
             for l in 0..L {
                 to[v][l] = to[v][l] + tile[r][v][l];
