@@ -1,4 +1,4 @@
-//! The one place where matrix products are computed, by `faer`, and counted.
+//! The one place where matrix products are computed, by `faer` (those with few columns by [`narrow`]), and counted.
 //!
 //! A product is cut into blocks of its result, never along the inner dimension, and blocks are shared out over the current rayon pool:
 //! one a thread where `faer` gives the same bits however a product is cut, else a number that depends on the sizes only. So a result does
@@ -12,6 +12,7 @@ use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, MatMut, MatRef, Par};
 
 use crate::buffer::Buffer;
+use crate::narrow;
 use crate::parallel::{self, Apart, SLOTS, slot};
 use crate::real::Real;
 
@@ -43,6 +44,16 @@ impl<'a, T: Real> Matrix<'a, T> {
     /// Number of rows.
     pub(crate) fn rows(self) -> usize {
         self.rows
+    }
+
+    /// Whether the numbers are stored by rows.
+    pub(crate) fn is_by_rows(self) -> bool {
+        !self.transposed
+    }
+
+    /// Number of columns.
+    pub(crate) fn cols(self) -> usize {
+        self.cols
     }
 
     /// The numbers, in the order of storage.
@@ -112,7 +123,10 @@ pub fn matmul_into<T: Real>(c: &mut [T], onto: Onto<'_, T>, a: Matrix<'_, T>, b:
     if c.is_empty() {
         return;
     }
-    let run = if turned([n, k, m], b.transposed) {
+    if !a.transposed && b.transposed && narrow::suits::<T>([n, k, m]) {
+        return narrow::narrow_into(c, onto, a, b, n * k * m >= CUT_FROM);
+    }
+    let run = if b.transposed && turned([n, k, m]) {
         block_turned
     } else if in_step(a, m) {
         block_spaced
@@ -209,13 +223,11 @@ fn block_spaced<T: Real>(c: MatMut<'_, T>, onto: Onto<'_, T>, a: MatRef<'_, T>, 
     block(c, onto, MatRef::from_row_major_slice_with_stride(&copy, k, n, n + GAP).transpose(), b);
 }
 
-/// Whether the product is computed as its transpose, which is then turned: `faer` vectorises along the columns of a
-/// row-major result and packs the second operand, so where these are few, or the first operand is much smaller, it is faster
-/// the other way round. By the sizes and the layout alone; measured by the bench `products`.
-fn turned([n, k, m]: [usize; 3], b_transposed: bool) -> bool {
-    let narrow = m < 16 && (48..=192).contains(&n) && n * k <= 1 << 17;
-    let flat = (24..=48).contains(&n) && m >= 256 && k >= 256;
-    b_transposed && (narrow || flat)
+/// Whether a product whose second operand is stored by columns is computed as its transpose, which is then turned: `faer` vectorises along the
+/// columns of a row-major result and packs the second operand, so where the first is much smaller, it is faster the other way round. By the
+/// sizes alone; measured by the bench `products`.
+fn turned([n, k, m]: [usize; 3]) -> bool {
+    (24..=48).contains(&n) && m >= 256 && k >= 256
 }
 
 /// One block by its transpose, on the current thread.
@@ -360,9 +372,18 @@ mod tests {
         (0..n).map(|i| (i as f64 * step).sin()).collect()
     }
 
-    /// Products that are cut and that are not, that are turned, and whose first operand is copied with gaps.
-    const SIZES: [[usize; 3]; 6] =
-        [[5, 7, 3], [130, 140, 300], [70, 64, 70], [64, 100, 10], [32, 300, 290], [320, 60, 520]];
+    /// Products that are cut and that are not, with few columns, that are turned, and whose first operand is copied with gaps.
+    const SIZES: [[usize; 3]; 9] = [
+        [5, 7, 3],
+        [130, 140, 300],
+        [70, 64, 70],
+        [64, 100, 10],
+        [7, 71, 3],
+        [170, 130, 16],
+        [5, 64, 4],
+        [32, 300, 290],
+        [320, 60, 520],
+    ];
 
     #[test]
     fn every_layout_agrees_with_three_loops() {
@@ -451,6 +472,8 @@ mod tests {
             [64, 1024, 512],
             [1000, 64, 64],
             [128, 784, 512],
+            [128, 784, 10],
+            [99, 300, 7],
             [33, 2049, 65],
             [32, 1024, 1024],
             [512, 128, 784],

@@ -76,6 +76,7 @@ mod gemm;
 mod kernel;
 pub mod levels;
 pub mod matrix;
+mod narrow;
 pub mod operator;
 pub mod ops;
 pub mod parallel;

@@ -17,8 +17,10 @@ use rayon::ThreadPool;
 mod common;
 
 /// Batch, inputs and outputs of the layers of the reference models.
-const LAYERS: [[usize; 3]; 7] = [
+const LAYERS: [[usize; 3]; 9] = [
     [128, 784, 10],
+    [64, 128, 10],
+    [256, 1024, 10],
     [64, 64, 128],
     [64, 128, 128],
     [128, 784, 512],

@@ -175,6 +175,10 @@ fn gathered<T: Real>(x: &Tensor<T>, shape: &[usize], steps: &[usize], start: usi
         let rows = Offsets::new(&shape[..shape.len() - 1], &steps[..steps.len() - 1]);
         return Tensor::from_pieces(shape, rows.map(|o| &data[start + o..start + o + n]));
     }
+    if steps.iter().all(|step| *step == 0) {
+        // One number everywhere.
+        return Tensor::filled(shape, |out| out.fill(data[start]));
+    }
     Tensor::from_elements(shape, Offsets::new(shape, steps).map(|o| data[start + o]))
 }
 

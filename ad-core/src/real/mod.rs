@@ -8,6 +8,7 @@ use std::fmt;
 
 use crate::array::{Array, Base};
 use crate::gemm::Product;
+use crate::narrow::Narrow;
 pub(crate) use elementary::double::ln_in_parts;
 use elementary::{double, single};
 
@@ -19,6 +20,7 @@ pub trait Real:
     Array<Base = Self>
     + Base<Scalar = Self>
     + Product
+    + Narrow
     + Copy
     + PartialOrd
     + Default
@@ -82,9 +84,16 @@ macro_rules! real {
             fn to_f64(self) -> f64 {
                 self as f64
             }
-            #[inline]
+            #[inline(always)]
             fn powi(self, n: i32) -> Self {
-                $t::powi(self, n)
+                // Without a call where few factors do, so that loops over arrays become vectors.
+                match n {
+                    -1 => 1.0 / self,
+                    1 => self,
+                    2 => self * self,
+                    3 => self * self * self,
+                    n => $t::powi(self, n),
+                }
             }
             #[inline]
             fn powf(self, p: Self) -> Self {

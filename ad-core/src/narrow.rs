@@ -1,0 +1,145 @@
+//! Products with few columns, as inner products of rows: z = x Wᵀ of a layer with few outputs.
+//!
+//! Both operands are read along their rows, as they are stored, and neither is packed: packing x for a general product takes nearly as long
+//! as the product where each of its numbers is used ten times.
+
+use std::ops::RangeInclusive;
+
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::gemm::{Matrix, Onto};
+use crate::kernel::{fuses, lanes};
+use crate::parallel;
+use crate::real::Real;
+
+/// Columns that are computed at once.
+const COLS: usize = 5;
+/// Columns of the products that are computed so.
+const FEW_COLS: RangeInclusive<usize> = 3..=16;
+
+/// Whether an n × k by k × m product is computed here, if the first operand is stored by rows and the second by columns. By the sizes and the
+/// processor alone; measured by the bench `products`.
+pub(crate) fn suits<T: Real>([n, k, m]: [usize; 3]) -> bool {
+    n >= 4 && FEW_COLS.contains(&m) && k >= 4 * lanes::<T>() && fuses()
+}
+
+/// c = onto + a b, of a matrix stored by rows and one stored by columns, on all threads or this one; c is row-major. Each number is summed in
+/// the same order for any number of threads.
+pub(crate) fn narrow_into<T: Real>(
+    c: &mut [T],
+    onto: Onto<'_, T>,
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    share_out: bool,
+) {
+    let (n, k, m) = (a.rows(), b.rows(), b.cols());
+    let (a, b) = (a.data(), b.data());
+    let rows = if share_out { n.div_ceil(parallel::threads()).next_multiple_of(4) } else { n };
+    let tasks = c.chunks_mut(rows * m).zip(a.chunks(rows * k));
+    parallel::for_each(tasks, |(c, a)| T::narrow_rows(Rows { c, onto, a, b, k }));
+}
+
+/// Some rows of the result, of the first operand, and all columns of the second with `k` numbers each.
+pub struct Rows<'a, T> {
+    c: &'a mut [T],
+    onto: Onto<'a, T>,
+    a: &'a [T],
+    b: &'a [T],
+    k: usize,
+}
+
+/// What is written for each scalar by its own names.
+pub trait Narrow: Sized {
+    /// Computes these rows.
+    fn narrow_rows(rows: Rows<'_, Self>);
+}
+
+macro_rules! narrow {
+    ($t:ident, $split:ident, $zero:ident, $times_plus:ident, $sum:ident) => {
+        impl Narrow for $t {
+            fn narrow_rows(rows: Rows<'_, $t>) {
+                Arch::new().dispatch(rows);
+            }
+        }
+
+        impl WithSimd for Rows<'_, $t> {
+            type Output = ();
+
+            #[inline(always)]
+            fn with_simd<S: Simd>(self, simd: S) {
+                // As many sums as there are registers for, beside what they are of.
+                if S::REGISTER_COUNT < 32 { self.tiles::<S, 2>(simd) } else { self.tiles::<S, 4>(simd) }
+            }
+        }
+
+        impl Rows<'_, $t> {
+            /// By tiles of `R` rows.
+            #[inline(always)]
+            fn tiles<S: Simd, const R: usize>(self, simd: S) {
+                let Rows { c, onto, a, b, k } = self;
+                let m = b.len() / k;
+                for (c, a) in c.chunks_mut(R * m).zip(a.chunks(R * k)) {
+                    let rows = c.len() / m;
+                    // Rows and columns beyond the last are computed like it, and not written.
+                    let mut left = [a; R];
+                    for r in 0..R {
+                        left[r] = &a[r.min(rows - 1) * k..][..k];
+                    }
+                    for from in (0..m).step_by(COLS) {
+                        let mut right = [b; COLS];
+                        for j in 0..COLS {
+                            right[j] = &b[(from + j).min(m - 1) * k..][..k];
+                        }
+                        let products = Self::inner_products(simd, left, right);
+                        for (c, products) in c.chunks_exact_mut(m).zip(&products) {
+                            for (j, (c, product)) in (from..).zip(c[from..].iter_mut().zip(products)) {
+                                *c = match onto {
+                                    Onto::Nothing => *product,
+                                    Onto::Row(row) => row[j] + *product,
+                                    Onto::Present => *c + *product,
+                                };
+                            }
+                        }
+                    }
+                }
+            }
+
+            /// The inner products of each row on the left with each on the right.
+            #[inline(always)]
+            fn inner_products<S: Simd, const R: usize>(
+                simd: S,
+                left: [&[$t]; R],
+                right: [&[$t]; COLS],
+            ) -> [[$t; COLS]; R] {
+                let (left, right) = (left.map(S::$split), right.map(S::$split));
+                let n = left[0].0.len();
+                let (a, b) = (left.map(|(vectors, _)| &vectors[..n]), right.map(|(vectors, _)| &vectors[..n]));
+                let mut sums = [[simd.$zero(0.0); COLS]; R];
+                for i in 0..n {
+                    for r in 0..R {
+                        for j in 0..COLS {
+                            sums[r][j] = simd.$times_plus(a[r][i], b[j][i], sums[r][j]);
+                        }
+                    }
+                }
+                let mut products = [[0.0; COLS]; R];
+                for r in 0..R {
+                    for j in 0..COLS {
+                        products[r][j] = simd.$sum(sums[r][j]);
+                    }
+                }
+                // Apart from the vectors, which would not stay in registers if loops of any length stood between them.
+                for (products, (_, a)) in products.iter_mut().zip(&left) {
+                    for (product, (_, b)) in products.iter_mut().zip(&right) {
+                        for (a, b) in a.iter().zip(*b) {
+                            *product = a.times_plus(*b, *product);
+                        }
+                    }
+                }
+                products
+            }
+        }
+    };
+}
+narrow!(f32, as_simd_f32s, splat_f32s, mul_add_e_f32s, reduce_sum_f32s);
+narrow!(f64, as_simd_f64s, splat_f64s, mul_add_e_f64s, reduce_sum_f64s);
