@@ -76,7 +76,6 @@ mod gemm;
 mod kernel;
 pub mod levels;
 pub mod matrix;
-mod narrow;
 pub mod operator;
 pub mod ops;
 pub mod parallel;

@@ -85,10 +85,7 @@ fn pooling(criterion: &mut Criterion, pool: &ThreadPool, shape: &[usize]) {
 }
 
 /// A recording of one operation on one array, and its node.
-fn recorded(
-    x: &Tensor<f32>,
-    f: impl Fn(&Var<Tensor<f32>>) -> Var<Tensor<f32>>,
-) -> (Recording<Tensor<f32>>, NodeId) {
+fn recorded(x: &Tensor<f32>, f: impl Fn(&Var<Tensor<f32>>) -> Var<Tensor<f32>>) -> (Recording<Tensor<f32>>, NodeId) {
     let tape = Tape::new();
     let y = f(&tape.leaf(x.clone()));
     (tape.finish(), y.node().expect("it depends on the leaf"))

@@ -19,6 +19,7 @@ pub(crate) mod softmax;
 
 pub use attention::Attention;
 pub use binary::{Add, Compare, Div, Maximum, Minimum, Mul, Sub, Where};
+pub(crate) use conv::Convolve;
 pub use conv::{Conv, ConvInput, ConvWeight, Window};
 pub use cross_entropy::CrossEntropy;
 pub use elementwise::{Elementwise, Map};

@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::array::{Array, Base};
 use crate::gemm::Product;
-use crate::narrow::Narrow;
+use crate::ops::Convolve;
 pub(crate) use elementary::double::ln_in_parts;
 use elementary::{double, single};
 
@@ -20,7 +20,7 @@ pub trait Real:
     Array<Base = Self>
     + Base<Scalar = Self>
     + Product
-    + Narrow
+    + Convolve
     + Copy
     + PartialOrd
     + Default

@@ -185,7 +185,7 @@ impl<'a> Direct<'a> {
         weights: usize,
         at: &'p [(usize, usize)],
     ) -> &'p [(usize, usize)] {
-        let (piece, places) = (L / H, self.outputs.get(1).copied().unwrap_or(z.len()));
+        let (piece, places) = (L / H, self.g.product().cols);
         let mut pieces = [[at[0]; H]; V];
         for (i, to) in pieces.as_flattened_mut().iter_mut().enumerate() {
             *to = at[i.min(at.len() - 1)];

@@ -60,7 +60,7 @@ impl Window {
 
 /// The sizes of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Geometry {
+pub struct Geometry {
     pub(super) window: Window,
     pub(super) batch: usize,
     pub(super) groups: usize,

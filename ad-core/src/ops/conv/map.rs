@@ -120,8 +120,50 @@ impl<'a, T: Real> Weights<'a, T> {
     }
 }
 
-/// b + Σ x ∗ w over the terms.
-pub(super) fn output<T: Real>(g: &Geometry, bias: Option<&[T]>, terms: &[[&Tensor<T>; 2]]) -> Tensor<T> {
+/// The convolutions of one scalar. Not generic, so that all their loops are compiled in this crate, once, and not in each that uses them.
+pub trait Convolve: Sized {
+    /// b + Σ x ∗ w over the terms.
+    fn conv_output(g: &Geometry, bias: Option<&[Self]>, terms: &[[&Tensor<Self>; 2]]) -> Tensor<Self>
+    where
+        Self: Real;
+    /// The adjoint of the input, Σ over the terms (z, w).
+    fn conv_input(g: &Geometry, terms: &[[&Tensor<Self>; 2]]) -> Tensor<Self>
+    where
+        Self: Real;
+    /// The adjoint of the weight, Σ over the batch and the terms (x, z).
+    fn conv_weight(g: &Geometry, terms: &[[&Tensor<Self>; 2]]) -> Tensor<Self>
+    where
+        Self: Real;
+    /// ż and the curvature term 2⟨z̄, ẋ ∗ ẇ⟩.
+    fn conv_advance(moved: &Moved<'_, Self>, g: &Geometry, forms: Forms) -> (Tensor<Self>, f64)
+    where
+        Self: Real;
+}
+
+macro_rules! convolve {
+    ($($t:ty),*) => {$(
+        impl Convolve for $t {
+            fn conv_output(g: &Geometry, bias: Option<&[$t]>, terms: &[[&Tensor<$t>; 2]]) -> Tensor<$t> {
+                output(g, bias, terms)
+            }
+
+            fn conv_input(g: &Geometry, terms: &[[&Tensor<$t>; 2]]) -> Tensor<$t> {
+                input(g, terms)
+            }
+
+            fn conv_weight(g: &Geometry, terms: &[[&Tensor<$t>; 2]]) -> Tensor<$t> {
+                weight(g, terms)
+            }
+
+            fn conv_advance(moved: &Moved<'_, $t>, g: &Geometry, forms: Forms) -> (Tensor<$t>, f64) {
+                moved.advance(g, forms)
+            }
+        }
+    )*};
+}
+convolve!(f32, f64);
+
+fn output<T: Real>(g: &Geometry, bias: Option<&[T]>, terms: &[[&Tensor<T>; 2]]) -> Tensor<T> {
     let p = g.product();
     let weights: SmallVec<[Weights<'_, T>; 2]> = terms.iter().map(|[_, w]| Weights::new(g, w.data())).collect();
     let one = inlined(
@@ -136,8 +178,7 @@ pub(super) fn output<T: Real>(g: &Geometry, bias: Option<&[T]>, terms: &[[&Tenso
     tensor_in_pieces(&g.output_shape(), p.rows * p.cols, g.weight(), one).0
 }
 
-/// The adjoint of the input, Σ over the terms (z, w).
-pub(super) fn input<T: Real>(g: &Geometry, terms: &[[&Tensor<T>; 2]]) -> Tensor<T> {
+fn input<T: Real>(g: &Geometry, terms: &[[&Tensor<T>; 2]]) -> Tensor<T> {
     let Some(direct) = g.direct_input::<T>() else { return input_by_lowering(g, terms) };
     let weights: SmallVec<[Buffer<T>; 2]> = terms.iter().map(|[_, w]| direct.by_inputs(w.data())).collect();
     let one = inlined(
@@ -178,8 +219,7 @@ fn input_by_lowering<T: Real>(g: &Geometry, terms: &[[&Tensor<T>; 2]]) -> Tensor
     tensor_in_pieces(&g.input_shape(), g.piece(), g.weight(), one).0
 }
 
-/// The adjoint of the weight, Σ over the batch and the terms (x, z).
-pub(super) fn weight<T: Real>(g: &Geometry, terms: &[[&Tensor<T>; 2]]) -> Tensor<T> {
+fn weight<T: Real>(g: &Geometry, terms: &[[&Tensor<T>; 2]]) -> Tensor<T> {
     match g.direct_weight::<T>() {
         Some(direct) => weight_directly(g, &direct, terms),
         None => weight_by_lowering(g, terms),
@@ -248,7 +288,7 @@ fn weight_by_lowering<T: Real>(g: &Geometry, terms: &[[&Tensor<T>; 2]]) -> Tenso
 }
 
 /// A convolution with the tangents of all that it reads, and the adjoint of its output.
-pub(super) struct Moved<'a, T: Real> {
+pub struct Moved<'a, T: Real> {
     pub(super) x: &'a Tensor<T>,
     pub(super) w: &'a Tensor<T>,
     pub(super) dx: &'a Tensor<T>,
@@ -262,8 +302,7 @@ pub(super) struct Moved<'a, T: Real> {
 // Both forms loop over the products of an image: of two calls in a row, each inlined, the second was compiled to code that keeps its
 // tile in memory.
 impl<T: Real> Moved<'_, T> {
-    /// ż and the curvature term 2⟨z̄, ẋ ∗ ẇ⟩.
-    pub(super) fn advance(&self, g: &Geometry, forms: Forms) -> (Tensor<T>, f64) {
+    fn advance(&self, g: &Geometry, forms: Forms) -> (Tensor<T>, f64) {
         let motion = Motion { moving: [true, true], curved: true, multiple: None };
         let two = g.product().form_where(forms, motion, g.summed()) == Form::TwoProduct;
         match balance([self.x.data(), self.w.data()], [self.dx.data(), self.dw.data()]) {

@@ -18,6 +18,8 @@ mod tile;
 
 pub use geometry::Window;
 
+pub use map::Convolve;
+
 use geometry::Geometry;
 
 use crate::array::{Array, At};
@@ -99,7 +101,7 @@ impl Primitive for Conv {
         if let Some(b) = x.get(2) {
             assert!(b.shape() == [outputs], "conv: bias {:?} for {outputs} output channels", b.shape());
         }
-        map::output(&g, x.get(2).map(|b| b.data()), &[[x[0], x[1]]])
+        T::conv_output(&g, x.get(2).map(|b| b.data()), &[[x[0], x[1]]])
     }
 
     fn jvp<A: Array>(&self, x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
@@ -124,7 +126,7 @@ impl Primitive for Conv {
             return self.jvp(x, y, dx);
         }
         let db = dx.get(2).copied().flatten();
-        Some(map::output(&self.geometry(x[0].shape(), x[1].shape()), db.map(Tensor::data), &terms))
+        Some(T::conv_output(&self.geometry(x[0].shape(), x[1].shape()), db.map(Tensor::data), &terms))
     }
 
     /// x̄̇ = z̄̇ ∗ᵀ w + z̄ ∗ᵀ ẇ and the like for w, each raised and added up once.
@@ -139,9 +141,9 @@ impl Primitive for Conv {
         let g = self.geometry(x.shape(), w.shape());
         let some = |terms: &Vec<_>| !terms.is_empty();
         let terms = product_rule([at.ybar, w], [dybar, dx[1]]);
-        out.add_if_some(0, || some(&terms).then(|| map::input(&g, &terms)));
+        out.add_if_some(0, || some(&terms).then(|| T::conv_input(&g, &terms)));
         let terms = product_rule([x, at.ybar], [dx[0], dybar]);
-        out.add_if_some(1, || some(&terms).then(|| map::weight(&g, &terms)));
+        out.add_if_some(1, || some(&terms).then(|| T::conv_weight(&g, &terms)));
         if let (Some(d), 3) = (dybar, at.x.len()) {
             out.add(2, || d.sum(&[0, 2, 3]));
         }
@@ -152,7 +154,7 @@ impl Primitive for Conv {
         let (bias, dbias) = (node.x.get(2).map(|b| b.data()), node.dx.get(2).copied().flatten().map(Tensor::data));
         let g = self.geometry(node.x[0].shape(), node.x[1].shape());
         let moved = map::Moved { x: node.x[0], w: node.x[1], dx, dw, bias, dbias, z: node.y, zbar };
-        let (dz, term) = moved.advance(&g, node.forms);
+        let (dz, term) = T::conv_advance(&moved, &g, node.forms);
         Some((Some(dz), term))
     }
 
@@ -239,7 +241,7 @@ adjoint!(
         );
         g
     },
-    map::input,
+    Convolve::conv_input,
     |p, x, ybar| A::apply(p.of, &[ybar, x[1]]),
     p.of.weight(x[1], ybar, x[0])
 );
@@ -260,7 +262,7 @@ adjoint!(
         );
         g
     },
-    map::weight,
+    Convolve::conv_weight,
     |p, x, ybar| p.of.input(x[0], x[1], ybar),
     A::apply(p.of, &[x[0], ybar])
 );

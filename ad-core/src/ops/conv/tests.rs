@@ -1,7 +1,7 @@
 //! The three products beside seven loops, at sizes that take every path: read in place and lowered.
 
+use super::Convolve;
 use super::geometry::{Geometry, Window};
-use super::map;
 use crate::gemm::flops;
 use crate::real::Real;
 use crate::tensor::Tensor;
@@ -47,9 +47,9 @@ fn compare<T: Real>(g: &Geometry, tolerance: f64) {
         });
     }
     let got = [
-        map::output(g, Some(bias.data()), &[[&x[0], &w[0]], [&x[1], &w[1]]]),
-        map::input(g, &[[&z[0], &w[0]], [&z[1], &w[1]]]),
-        map::weight(g, &[[&x[0], &z[0]], [&x[1], &z[1]]]),
+        T::conv_output(g, Some(bias.data()), &[[&x[0], &w[0]], [&x[1], &w[1]]]),
+        T::conv_input(g, &[[&z[0], &w[0]], [&z[1], &w[1]]]),
+        T::conv_weight(g, &[[&x[0], &z[0]], [&x[1], &z[1]]]),
     ];
     for ((name, got), want) in ["output", "input", "weight"].into_iter().zip(&got).zip(&want) {
         for (at, (got, want)) in got.data().iter().zip(want).enumerate() {
@@ -87,7 +87,13 @@ fn results_do_not_depend_on_the_number_of_threads() {
     let z = numbers::<f32>(&g.output_shape(), 0.3);
     let on = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-        pool.install(|| [map::output(&g, None, &[[&x, &w]]), map::input(&g, &[[&z, &w]]), map::weight(&g, &[[&x, &z]])])
+        pool.install(|| {
+            [
+                f32::conv_output(&g, None, &[[&x, &w]]),
+                f32::conv_input(&g, &[[&z, &w]]),
+                f32::conv_weight(&g, &[[&x, &z]]),
+            ]
+        })
     };
     let one = on(1);
     for threads in [2, 3, 4] {
@@ -100,7 +106,7 @@ fn operations_are_counted_wherever_they_are_computed() {
     let g = Geometry::new(Window::default(), 1, &[2, 8, 12, 12], &[16, 8, 5, 5]);
     let (x, w) = (numbers::<f32>(&g.input_shape(), 0.7), numbers::<f32>(&g.weight_shape(), 1.3));
     let before = flops();
-    map::output(&g, None, &[[&x, &w]]);
+    f32::conv_output(&g, None, &[[&x, &w]]);
     // Other tests compute products at the same time.
     assert!(flops() - before >= 2 * g.product().flops());
 }

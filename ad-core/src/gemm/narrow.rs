@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::gemm::{Matrix, Onto};
+use super::{Matrix, Onto};
 use crate::kernel::{fuses, lanes};
 use crate::parallel;
 use crate::real::Real;
