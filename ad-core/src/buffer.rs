@@ -255,7 +255,7 @@ mod tests {
             let buffers = [Buffer::of(&numbers), Buffer::of(&numbers)];
             for buffer in &buffers {
                 assert_eq!(buffer[..], numbers);
-                assert!(8 * len < ALIGNED || buffer.as_ptr() as usize % LINE == 0, "{len} numbers");
+                assert!(8 * len < ALIGNED || (buffer.as_ptr() as usize).is_multiple_of(LINE), "{len} numbers");
             }
         }
     }
