@@ -163,7 +163,7 @@ impl Sizes {
 }
 
 /// Floating-point operations that a product does in the time in which a loop reads or writes one number.
-const FLOPS_A_NUMBER: u64 = 16;
+const FLOPS_A_NUMBER: u64 = 8;
 
 /// Rows up to which X and Ẋ are multiplied by Ẇ together.
 const FEW_ROWS: usize = 64;
