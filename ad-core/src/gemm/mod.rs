@@ -50,13 +50,8 @@ impl<'a, T: Real> Matrix<'a, T> {
         self.rows
     }
 
-    /// Whether the numbers are stored by rows.
-    pub(crate) fn is_by_rows(self) -> bool {
-        !self.transposed
-    }
-
     /// Number of columns.
-    pub(crate) fn cols(self) -> usize {
+    fn cols(self) -> usize {
         self.cols
     }
 

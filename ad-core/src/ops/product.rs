@@ -165,9 +165,6 @@ impl Sizes {
 /// Floating-point operations that a product does in the time in which a loop reads or writes one number.
 const FLOPS_A_NUMBER: u64 = 8;
 
-/// Rows up to which X and Ẋ are multiplied by Ẇ together.
-const FEW_ROWS: usize = 64;
-
 /// A product with the tangents of its factors.
 pub(crate) struct Product<'a, T: Real> {
     pub(crate) sizes: Sizes,
@@ -215,20 +212,6 @@ impl<'a, T: Real> Product<'a, T> {
     }
 
     fn direct(&self, dx: Matrix<'_, T>, dw: Matrix<'_, T>, zbar: &[T], dz: &mut [T]) -> f64 {
-        let Sizes { rows, inner, .. } = self.sizes;
-        if rows <= FEW_ROWS && self.x.is_by_rows() && dx.is_by_rows() {
-            // Few rows leave a product short of work: those of X and Ẋ are multiplied by Ẇ together.
-            let mut both = Buffer::stale(2 * rows * inner);
-            let (upper, lower) = both.split_at_mut(rows * inner);
-            upper.copy_from_slice(self.x.data());
-            lower.copy_from_slice(dx.data());
-            let mut products = Buffer::stale(2 * dz.len());
-            matmul_into(&mut products, Onto::Nothing, Matrix::new(&both, 2 * rows, inner, false), dw);
-            let (by_x, c) = products.split_at(dz.len());
-            matmul_into(dz, self.dbias.map_or(Onto::Nothing, Onto::Row), dx, self.w);
-            kernel::onto(dz, by_x, |d, p| d + p);
-            return 2.0 * kernel::inner(c, zbar);
-        }
         self.tangent(dz);
         let mut c = Buffer::stale(dz.len());
         matmul_into(&mut c, Onto::Nothing, dx, dw);
