@@ -228,42 +228,33 @@ pub(crate) fn onto<T: Real>(out: &mut [T], a: &[T], f: impl Fn(T, T) -> T + Sync
     run(&Onto(a, f), out);
 }
 
-/// Sums of arrays number by number, some at a time so that a sum is near when the next array is added.
+/// Sums of arrays number by number.
 struct Total<'a, T>(&'a [&'a [T]]);
 
-/// Numbers summed at a time.
+/// Numbers that are summed at a time: sums stay near until the last array is added.
 const NEAR: usize = 1 << 10;
+/// The work of a number that another core may have written, in additions.
+const FROM_AFAR: usize = 4;
 
 impl<T: Real> Kernel for Total<'_, T> {
     type Item = T;
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
-        for (i, out) in out.chunks_mut(NEAR).enumerate() {
-            let at = from + i * NEAR;
-            let near = at..at + out.len();
-            match self.0 {
-                [a, b, ..] => {
-                    for ((o, &a), &b) in out.iter_mut().zip(&a[near.clone()]).zip(&b[near.clone()]) {
-                        *o = a + b;
-                    }
-                }
-                [a] => out.copy_from_slice(&a[near.clone()]),
-                [] => out.fill(T::from_f64(0.0)),
-            }
-            for a in self.0.iter().skip(2) {
-                for (o, &a) in out.iter_mut().zip(&a[near.clone()]) {
-                    *o = *o + a;
-                }
+        let [first, others @ ..] = self.0 else { return 0.0 };
+        out.copy_from_slice(&first[from..from + out.len()]);
+        for term in others {
+            for (o, &x) in out.iter_mut().zip(&term[from..]) {
+                *o = *o + x;
             }
         }
         0.0
     }
 }
 
-/// The sum of arrays number by number, in their order, on this thread.
+/// The sum of arrays number by number, in their order; one at least.
 pub(crate) fn total<T: Real>(out: &mut [T], terms: &[&[T]]) {
-    Arch::new().dispatch(Stretch(&Total(terms), 0, out));
+    in_chunks(&Total(terms), out, NEAR, FROM_AFAR);
 }
 
 struct Inner<'a, T>(&'a [T], &'a [T]);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crate::buffer::Buffer;
 use crate::kernel;
-use crate::parallel;
 use crate::real::Real;
 use crate::shape::{Offsets, Shape, broadcast, broadcast_strides, count};
 
@@ -26,7 +25,7 @@ pub struct Tensor<T: Real> {
 }
 
 impl<T: Real> Tensor<T> {
-    /// The array of this shape with these elements in row-major order.
+    /// The array of this shape with these elements in row-major order; they are copied.
     ///
     /// # Panics
     /// If the number of elements is not the product of the sizes.
@@ -147,8 +146,7 @@ impl<T: Real> Tensor<T> {
         self.map(|x| c * x)
     }
 
-    /// The sums of the first arrays of all lists, of the second, and so on, in the order of the lists: such as gradients of parts. All
-    /// threads take part, since what is summed is mostly in the caches of several.
+    /// The sums of the first arrays of all lists, of the second, and so on, in the order of the lists: such as gradients of parts.
     ///
     /// ```
     /// use ad_core::Tensor;
@@ -165,15 +163,11 @@ impl<T: Real> Tensor<T> {
         for list in lists {
             assert!(shapes(list) == like, "totals: arrays of shapes {like:?} and {:?}", shapes(list));
         }
-        let mut sums: Vec<Buffer<T>> = like.iter().map(|shape| Buffer::stale(count(shape))).collect();
-        let stretches = stretches(&mut sums);
-        parallel::for_each(stretches, |stretches| {
-            for (i, from, sum) in stretches {
-                let terms: Vec<&[T]> = lists.iter().map(|list| &list[i].data[from..from + sum.len()]).collect();
-                kernel::total(sum, &terms);
-            }
-        });
-        like.into_iter().zip(sums).map(|(shape, sum)| Tensor { shape, data: Arc::new(sum) }).collect()
+        let total = |(i, shape): (usize, &Shape)| {
+            let terms: Vec<&[T]> = lists.iter().map(|list| list[i].data()).collect();
+            Tensor::filled(shape, |out| kernel::total(out, &terms))
+        };
+        like.iter().enumerate().map(total).collect()
     }
 
     /// The array of this shape whose elements `fill` writes, all of them: it is given numbers of no particular value.
@@ -259,33 +253,6 @@ impl<T: Real> Tensor<T> {
     }
 }
 
-/// A part of one of several arrays: which, from where on, and its numbers.
-type Stretch<'a, T> = (usize, usize, &'a mut [T]);
-
-/// Numbers from which arrays are shared out.
-const SHARED_OUT_FROM: usize = 1 << 13;
-
-/// All numbers of some arrays in equal shares, one a thread; an array may be cut.
-fn stretches<T: Real>(arrays: &mut [Buffer<T>]) -> Vec<Vec<Stretch<'_, T>>> {
-    let all: usize = arrays.iter().map(|a| a.len()).sum();
-    let share = if all < SHARED_OUT_FROM { all } else { all.div_ceil(parallel::threads()) };
-    let mut shares = vec![Vec::new()];
-    let mut room = share;
-    for (i, array) in arrays.iter_mut().enumerate() {
-        let (mut from, mut rest) = (0, &mut array[..]);
-        while !rest.is_empty() {
-            if room == 0 {
-                shares.push(Vec::new());
-                room = share;
-            }
-            let (now, later) = rest.split_at_mut(room.min(rest.len()));
-            (from, rest, room) = (from + now.len(), later, room - now.len());
-            shares.last_mut().expect("one at least").push((i, from - now.len(), now));
-        }
-    }
-    shares
-}
-
 impl<T: Real> fmt::Debug for Tensor<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Tensor<{}>{:?}", T::NAME, self.shape())?;
@@ -301,7 +268,7 @@ mod tests {
 
     #[test]
     fn totals_are_sums_in_order_on_any_number_of_threads() {
-        let sizes: [&[usize]; 6] = [&[], &[3, 5], &[0], &[SHARED_OUT_FROM, 3], &[7], &[1023]];
+        let sizes: [&[usize]; 6] = [&[], &[3, 5], &[0], &[1 << 13, 3], &[7], &[1023]];
         let list = |k: usize| -> Vec<Tensor<f32>> {
             sizes.iter().map(|shape| Tensor::from_fn(shape, |i| ((i * 7 + k * 13) as f32).sin())).collect()
         };

@@ -19,13 +19,13 @@ const FEW_COLS: RangeInclusive<usize> = 3..=16;
 
 /// Whether an n × k by k × m product is computed here, if the first operand is stored by rows and the second by columns. By the sizes and the
 /// processor alone; measured by the bench `products`.
-pub(crate) fn suits<T: Real>([n, k, m]: [usize; 3]) -> bool {
+pub(super) fn suits<T: Real>([n, k, m]: [usize; 3]) -> bool {
     n >= 4 && FEW_COLS.contains(&m) && k >= 4 * lanes::<T>() && fuses()
 }
 
 /// c = onto + a b, of a matrix stored by rows and one stored by columns, on all threads or this one; c is row-major. Each number is summed in
 /// the same order for any number of threads.
-pub(crate) fn narrow_into<T: Real>(
+pub(super) fn narrow_into<T: Real>(
     c: &mut [T],
     onto: Onto<'_, T>,
     a: Matrix<'_, T>,

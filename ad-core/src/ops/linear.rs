@@ -26,7 +26,7 @@ impl Linear {
             (&[.., n], &[m, k], Some(&[p])) if n == k && m == p => (n, m),
             (a, w, b) => panic!("linear: input {a:?}, weight {w:?} and bias {b:?} do not fit (…, n), (m, n), (m)"),
         };
-        Sizes { rows: count(&input[..input.len() - 1]), inner, cols }
+        Sizes::new(count(&input[..input.len() - 1]), inner, cols)
     }
 
     /// The product with the tangents of its factors. Z and Z̄ are of no use for the tangent alone.
@@ -75,7 +75,7 @@ impl Sizes {
             Tensor::from_pieces(&[2 * self.rows, width], pair.iter().map(|t| t.data()))
         };
         let (zbar, x) = (stacked(zbar, self.cols), stacked(x, self.inner));
-        let both = Sizes { rows: 2 * self.rows, ..self };
+        let both = Sizes::new(2 * self.rows, self.inner, self.cols);
         Tensor::filled(&[self.cols, self.inner], |w| {
             matmul_into(w, Onto::Nothing, both.output(&zbar).transpose(), both.left(&x));
         })
@@ -171,7 +171,7 @@ impl Primitive for Linear {
         let rows = moved.len() * sizes.rows;
         let together = Tensor::from_pieces(&[rows, sizes.inner], moved.iter().map(|d| d.data()));
         let mut products = Buffer::stale(rows * sizes.cols);
-        let all = Sizes { rows, ..sizes };
+        let all = Sizes::new(rows, sizes.inner, sizes.cols);
         matmul_into(&mut products, Onto::Nothing, all.left(&together), sizes.weight(x[1]).transpose());
         let mut products = products.chunks_exact(y.len().max(1));
         let mut one = |dx: &Tangent<'_, Tensor<T>>| {

@@ -98,7 +98,7 @@ impl Primitive for MatMul {
         let (_, [rows, inner, cols]) = self.dims(a.shape(), b.shape());
         let (left, right) = (Matrix::new(a.data(), rows, inner, self.ta), Matrix::new(b.data(), inner, cols, self.tb));
         let product = Product {
-            sizes: Sizes { rows, inner, cols },
+            sizes: Sizes::new(rows, inner, cols),
             x: left,
             w: right,
             dx: node.dx[0].map(|d| left.over(d.data())),
@@ -116,7 +116,7 @@ impl Primitive for MatMul {
 
     fn product_flops(&self, shapes: &[&[usize]], visit: &Visit<'_>) -> u64 {
         let (lead, [rows, inner, cols]) = self.dims(shapes[0], shapes[1]);
-        let sizes = Sizes { rows, inner, cols };
+        let sizes = Sizes::new(rows, inner, cols);
         let forms = if shapes.iter().all(|s| s.len() == 2) { None } else { Some(Forms::Only(Form::Direct)) };
         count(&lead) as u64 * sizes.visit_flops(visit, forms)
     }

@@ -50,6 +50,8 @@ pub(crate) struct Sizes {
     pub(crate) rows: usize,
     pub(crate) inner: usize,
     pub(crate) cols: usize,
+    /// Numbers that the sums of the two-product form read and write.
+    pub(crate) summed: usize,
 }
 
 /// What moves, and how.
@@ -64,6 +66,12 @@ pub(crate) struct Motion {
 }
 
 impl Sizes {
+    /// The sizes of a product of arrays that are summed as they are multiplied: a weighted sum of two arrays, for X and for W; three arrays
+    /// combined to what Ż starts from.
+    pub(crate) fn new(rows: usize, inner: usize, cols: usize) -> Self {
+        Sizes { rows, inner, cols, summed: 3 * inner * (rows + cols) + 4 * rows * cols }
+    }
+
     /// Floating-point operations of one product of this size.
     pub(crate) fn flops(self) -> u64 {
         2 * (self.rows * self.inner * self.cols) as u64
@@ -71,11 +79,6 @@ impl Sizes {
 
     /// Floating-point operations of the products in a sweep's visit; `forms` overrides those of the visit.
     pub(crate) fn visit_flops(self, visit: &Visit<'_>, forms: Option<Forms>) -> u64 {
-        self.visit_flops_where(visit, forms, self.summed())
-    }
-
-    /// The same where the sums of the two-product form read and write so many numbers.
-    pub(crate) fn visit_flops_where(self, visit: &Visit<'_>, forms: Option<Forms>, summed: usize) -> u64 {
         let factors = |which: &[bool]| u64::from(which[0]) + u64::from(which[1]);
         match *visit {
             Visit::Value => self.flops(),
@@ -87,7 +90,7 @@ impl Sizes {
             }
             Visit::Advance { moving, multiples, curved, forms: allowed } => {
                 let motion = Motion { moving: [moving[0], moving[1]], curved, multiple: multiples[1] };
-                self.form_flops(self.form_where(forms.unwrap_or(allowed), motion, summed), motion)
+                self.form_flops(self.form(forms.unwrap_or(allowed), motion), motion)
             }
         }
     }
@@ -95,7 +98,7 @@ impl Sizes {
     /// Floating-point operations of the products of a form.
     pub(crate) fn form_flops(self, form: Form, motion: Motion) -> u64 {
         let [x, w] = motion.moving;
-        let Sizes { rows, inner, cols } = self;
+        let Sizes { rows, inner, cols, .. } = self;
         let product = self.flops();
         let half = |k: usize| (rows * (rows + 1) * k) as u64;
         let square = |k: usize| 2 * (rows * rows * k) as u64;
@@ -110,19 +113,8 @@ impl Sizes {
         }
     }
 
-    /// Numbers that the sums of the two-product form read and write: a weighted sum of two arrays, for X and for W; three arrays combined to
-    /// what Ż starts from.
-    pub(crate) fn summed(self) -> usize {
-        3 * self.inner * (self.rows + self.cols) + 4 * self.rows * self.cols
-    }
-
     /// The cheapest of the forms allowed that applies.
     pub(crate) fn form(self, forms: Forms, motion: Motion) -> Form {
-        self.form_where(forms, motion, self.summed())
-    }
-
-    /// The same where the sums of the two-product form read and write so many numbers.
-    pub(crate) fn form_where(self, forms: Forms, motion: Motion, summed: usize) -> Form {
         let applies = |form: Form| match form {
             Form::Direct => true,
             Form::TwoProduct => motion.moving == [true, true] && motion.curved,
@@ -134,27 +126,27 @@ impl Sizes {
             Forms::Cheapest => [Form::Direct, Form::TwoProduct, Form::Factored]
                 .into_iter()
                 .filter(|form| applies(*form))
-                .min_by_key(|form| self.weighed(*form, motion, summed))
+                .min_by_key(|form| self.weighed(*form, motion))
                 .unwrap_or(Form::Direct),
         }
     }
 
     /// What a form costs, as floating-point operations of large products in the same time. Those over the rows of the batch are
     /// small, and reach about four fifths of the rate.
-    fn weighed(self, form: Form, motion: Motion, summed: usize) -> u64 {
+    fn weighed(self, form: Form, motion: Motion) -> u64 {
         let flops = self.form_flops(form, motion);
         let small = match form {
             Form::Factored => flops - if motion.moving[0] { self.flops() } else { 0 },
             Form::Direct | Form::TwoProduct => 0,
         };
-        flops + small / 4 + self.passes(form, motion, summed)
+        flops + small / 4 + self.passes(form, motion)
     }
 
     /// What a form's passes over memory cost beyond its products, as floating-point operations of products in the same time.
-    fn passes(self, form: Form, motion: Motion, summed: usize) -> u64 {
+    fn passes(self, form: Form, motion: Motion) -> u64 {
         let touched = match form {
             Form::Direct => 0,
-            Form::TwoProduct => summed,
+            Form::TwoProduct => self.summed,
             Form::Factored if motion.moving[0] => 7 * self.rows * self.rows,
             Form::Factored => 2 * self.rows * self.rows,
         };

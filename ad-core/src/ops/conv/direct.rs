@@ -9,6 +9,16 @@
 //! | weight's adjoint (window × outputs) | outputs, of the output's adjoint turned | pixels, at the window's offsets |
 //! | input's adjoint (pixels × inputs) | inputs, of the weight turned | the output's adjoint |
 //!
+//! What fits the registers depends on the processor, and is a constant where it is compiled:
+//!
+//! | constant | of a tile |
+//! |---|---|
+//! | `L` | numbers of a vector |
+//! | `H` | vectors of 256 bits in one: 2 where it has 512, and there are twice as many registers, else 1 |
+//! | `V` | vectors side by side |
+//! | `R`, `K` | rows: places, or neighbouring positions of the window |
+//! | `B`, `J` | tiles at once: rows of the window, or positions across it |
+//!
 //! Sums over the window, the places and the outputs run in one order, so nothing depends on how many threads there are.
 
 use smallvec::SmallVec;
@@ -27,6 +37,14 @@ const CACHED: usize = 1 << 16;
 /// Numbers of a vector along channels: long vectors are used where there are enough to fill them.
 fn lanes_along<T>(channels: usize) -> usize {
     if has_long_vectors() && channels > lanes::<T>() { 2 * lanes::<T>() } else { lanes::<T>() }
+}
+
+/// Blocks of channels that are computed together, two vectors of them or one: the first channel of each, and how many. What is stored by such
+/// blocks has room for whole vectors.
+#[inline(always)]
+fn blocks(channels: usize, lanes: usize) -> impl Iterator<Item = (usize, usize)> {
+    let width = move |from: usize| if channels - from > lanes { 2 * lanes } else { lanes };
+    (0..channels).step_by(2 * lanes).map(move |from| (from, width(from)))
 }
 
 /// Calls with a vector's length for the scalar, and how many short ones it is, as constants.
@@ -226,23 +244,21 @@ impl<'a> Direct<'a> {
     #[inline(always)]
     fn weight_by<T: Real, const L: usize, const H: usize>(&self, sum: &mut [T], image: &[T], zbar: &[T]) {
         let (outputs, positions) = (self.g.outputs, self.offsets.len());
-        let (mut turned, mut from, mut rest) = (Buffer::stale(zbar.len() / outputs * 2 * L), 0, sum);
-        while from < outputs {
-            let wide = outputs - from > L;
-            let width = if wide { 2 * L } else { L };
-            let (block, others) = rest.split_at_mut(positions * width);
+        let mut turned = Buffer::stale(zbar.len() / outputs * 2 * L);
+        for (from, width) in blocks(outputs, L) {
+            let block = &mut sum[from * positions..][..width * positions];
             let turned = &mut turned[..zbar.len() / outputs * width];
             columns::<T, L>(turned, zbar, outputs, from, width);
-            if wide {
+            if width > L {
                 self.weight_block::<T, L, 2, H>(vectors_mut(block), image, vectors(turned));
             } else {
                 self.weight_block::<T, L, 1, H>(vectors_mut(block), image, vectors(turned));
             }
-            (from, rest) = (from + width, others);
         }
     }
 
-    /// By rows of the window where they are of a usual length, else position by position; as many at once as there are registers for.
+    /// By rows of the window where they are of a usual length, else position by position; as many at once as there are registers for, of which
+    /// a position takes `V`, and long vectors come with twice as many.
     #[inline(always)]
     fn weight_block<T: Real, const L: usize, const V: usize, const H: usize>(
         &self,
@@ -304,16 +320,12 @@ impl<'a> Direct<'a> {
 
     /// The sum that [`weight`](Direct::weight) made, as (outputs × window), added to what is there.
     pub(super) fn add_weight<T: Real>(&self, w: &mut [T], sum: &[T]) {
-        let (inner, outputs) = (self.offsets.len(), self.g.outputs);
-        let l = lanes_along::<T>(outputs);
-        let (positions, mut from, mut rest) = (inner, 0, sum);
-        while from < outputs {
-            let width = if outputs - from > l { 2 * l } else { l };
-            let (block, others) = rest.split_at(positions * width);
-            for (o, w) in w.chunks_exact_mut(inner).skip(from).take(width).enumerate() {
+        let (positions, outputs) = (self.offsets.len(), self.g.outputs);
+        for (from, width) in blocks(outputs, lanes_along::<T>(outputs)) {
+            let block = &sum[from * positions..][..width * positions];
+            for (o, w) in w.chunks_exact_mut(positions).skip(from).take(width).enumerate() {
                 w.iter_mut().zip(block.iter().skip(o).step_by(width)).for_each(|(w, s)| *w = *w + *s);
             }
-            (from, rest) = (from + width, others);
         }
     }
 
@@ -321,21 +333,18 @@ impl<'a> Direct<'a> {
     /// each output.
     pub(super) fn by_inputs<T: Real>(&self, w: &[T]) -> Buffer<T> {
         let (outputs, inner, inputs) = (self.g.outputs, self.offsets.len(), self.g.inputs);
-        let (l, window) = (lanes_along::<T>(inputs), self.g.kernel[0] * self.g.kernel[1]);
-        let size = window * outputs * inputs.next_multiple_of(l);
+        let (lanes, window) = (lanes_along::<T>(inputs), self.g.kernel[0] * self.g.kernel[1]);
+        let size = window * outputs * inputs.next_multiple_of(lanes);
         let mut out = Buffer::stale(self.g.groups * size);
         for (out, w) in out.chunks_exact_mut(size.max(1)).zip(w.chunks_exact((outputs * inner).max(1))) {
-            let (mut from, mut rest) = (0, out);
-            while from < inputs {
-                let width = if inputs - from > l { 2 * l } else { l };
-                let (block, others) = rest.split_at_mut(window * outputs * width);
+            for (from, width) in blocks(inputs, lanes) {
+                let block = &mut out[from * window * outputs..][..width * window * outputs];
                 for (i, numbers) in block.chunks_exact_mut(width).enumerate() {
                     let (at, o) = (i / outputs, i % outputs);
                     for (c, number) in (from..).zip(numbers) {
                         *number = if c < inputs { w[o * inner + c * window + at] } else { T::default() };
                     }
                 }
-                (from, rest) = (from + width, others);
             }
         }
         out
@@ -353,29 +362,26 @@ impl<'a> Direct<'a> {
         let (outputs, inputs) = (self.g.outputs, self.g.inputs);
         let window = self.g.kernel[0] * self.g.kernel[1] * outputs;
         let pixels = self.frame[0] * self.frame[1];
-        let (mut turned, mut from) = (Buffer::stale(pixels * 2 * L), 0);
+        let mut turned = Buffer::stale(pixels * 2 * L);
         let group = group * window * inputs.next_multiple_of(L);
-        while from < inputs {
-            let wide = inputs - from > L;
-            let width = if wide { 2 * L } else { L };
+        for (from, width) in blocks(inputs, L) {
             let turned = &mut turned[..pixels * width];
             turned.fill(T::default());
             for [zbar, weights] in terms {
                 let weights = &weights[group + from * window..][..window * width];
-                if wide {
+                if width > L {
                     self.input_block::<T, L, 2, 1, H>(vectors_mut(turned), zbar, vectors(weights));
                 } else {
                     self.input_block::<T, L, 1, 2, H>(vectors_mut(turned), zbar, vectors(weights));
                 }
             }
             self.unframe(image, turned, from, width);
-            from += width;
         }
     }
 
-    /// By `J` positions across the window at once and 4·`M` places of a row, for which there are registers.
+    /// By `J` positions across the window at once.
     #[inline(always)]
-    fn input_block<T: Real, const L: usize, const V: usize, const J: usize, const M: usize>(
+    fn input_block<T: Real, const L: usize, const V: usize, const J: usize, const H: usize>(
         &self,
         frame: &mut [[[T; L]; V]],
         zbar: &[T],
@@ -385,19 +391,19 @@ impl<'a> Direct<'a> {
             let mut j = 0;
             while j < self.g.kernel[1] {
                 if j + J <= self.g.kernel[1] {
-                    self.input_row::<T, L, V, J, M>(frame, zbar, weights, [y, j]);
+                    self.input_row::<T, L, V, J, H>(frame, zbar, weights, [y, j]);
                     j += J;
                 } else {
-                    self.input_row::<T, L, V, 1, M>(frame, zbar, weights, [y, j]);
+                    self.input_row::<T, L, V, 1, H>(frame, zbar, weights, [y, j]);
                     j += 1;
                 }
             }
         }
     }
 
-    /// What `J` positions across the window from j on give to the pixels of row y.
+    /// What `J` positions across the window from j on give to the pixels of row y, by four or eight places at once.
     #[inline(always)]
-    fn input_row<T: Real, const L: usize, const V: usize, const J: usize, const M: usize>(
+    fn input_row<T: Real, const L: usize, const V: usize, const J: usize, const H: usize>(
         &self,
         frame: &mut [[[T; L]; V]],
         zbar: &[T],
@@ -408,7 +414,7 @@ impl<'a> Direct<'a> {
         while x < length {
             let at = [y, j, x];
             x += match length - x {
-                8.. if M == 2 => self.input_tile::<T, L, 8, V, J>(frame, zbar, weights, at),
+                8.. if H == 2 => self.input_tile::<T, L, 8, V, J>(frame, zbar, weights, at),
                 4.. => self.input_tile::<T, L, 4, V, J>(frame, zbar, weights, at),
                 _ => self.input_tile::<T, L, 1, V, J>(frame, zbar, weights, at),
             }

@@ -108,17 +108,11 @@ impl Geometry {
 
     /// The product of one group and image: (outputs × window) by (window × places).
     pub(super) fn product(&self) -> Sizes {
-        Sizes {
-            rows: self.outputs,
-            inner: self.inputs * self.kernel[0] * self.kernel[1],
-            cols: self.places[0] * self.places[1],
-        }
-    }
-
-    /// Numbers that the sums of the two-product form read and write for such a product: those of the image, not of what the window sees of it.
-    pub(super) fn summed(&self) -> usize {
-        let p = self.product();
-        3 * (self.piece() + p.rows * p.inner / self.batch.max(1)) + 4 * p.rows * p.cols
+        let (rows, cols) = (self.outputs, self.places[0] * self.places[1]);
+        let inner = self.inputs * self.kernel[0] * self.kernel[1];
+        // Sums are of images as they lie, not of what the window sees of them, and those of the weight serve the whole batch.
+        let summed = 3 * (self.piece() + rows * inner / self.batch.max(1)) + 4 * rows * cols;
+        Sizes { rows, inner, cols, summed }
     }
 
     /// How many such products there are.

@@ -304,7 +304,7 @@ pub struct Moved<'a, T: Real> {
 impl<T: Real> Moved<'_, T> {
     fn advance(&self, g: &Geometry, forms: Forms) -> (Tensor<T>, f64) {
         let motion = Motion { moving: [true, true], curved: true, multiple: None };
-        let two = g.product().form_where(forms, motion, g.summed()) == Form::TwoProduct;
+        let two = g.product().form(forms, motion) == Form::TwoProduct;
         match balance([self.x.data(), self.w.data()], [self.dx.data(), self.dw.data()]) {
             Some(s) if two => self.two_product(g, s),
             _ => self.direct(g),

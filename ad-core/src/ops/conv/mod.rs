@@ -17,7 +17,6 @@ mod tests;
 mod tile;
 
 pub use geometry::Window;
-
 pub use map::Convolve;
 
 use geometry::Geometry;
@@ -167,7 +166,7 @@ impl Primitive for Conv {
             }
             other => other,
         };
-        g.products() as u64 * g.product().visit_flops_where(&visit, None, g.summed())
+        g.products() as u64 * g.product().visit_flops(&visit, None)
     }
 
     recorded_as!(Conv);
