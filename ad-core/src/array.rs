@@ -200,7 +200,8 @@ impl<T: Real> Array for Tensor<T> {
     type Base = Self;
 
     fn accumulated(mut self, other: Self) -> Self {
-        if self.shape() != other.shape() {
+        // Copying a shared buffer before adding to it would be one pass more.
+        if self.shape() != other.shape() || !self.is_sole_owner() {
             return self + other;
         }
         kernel::onto(self.data_mut(), other.data(), |a, b| a + b);

@@ -88,10 +88,10 @@ pub(crate) fn tensor<T: Real>(shape: &[usize], kernel: &impl Kernel<Item = T>) -
     (elements, sum)
 }
 
-/// f of each piece of so many numbers.
+/// f of each piece of so many elements.
 struct Pieces<T, F>(usize, F, PhantomData<fn(T)>);
 
-impl<T: Real, F: Fn(usize, &mut [T]) -> f64 + Sync> Kernel for Pieces<T, F> {
+impl<T: Send, F: Fn(usize, &mut [T]) -> f64 + Sync> Kernel for Pieces<T, F> {
     type Item = T;
 
     #[inline(always)]
@@ -110,14 +110,14 @@ pub(crate) fn inlined<T, F: Fn(usize, &mut [T]) -> f64>(f: F) -> F {
     f
 }
 
-/// Calls `f` with the number of each piece of `size` numbers of `out`, such as a row or an image, and the piece, all of which it
+/// Calls `f` with the number of each piece of `size` elements of `out`, such as a row or an image, and the piece, all of which it
 /// writes; the last may be smaller. Returns the sum of what it returns. `weight` is about how many times the work of an addition one
-/// number is.
+/// element is.
 ///
 /// # Panics
-/// If pieces have no numbers and `out` has.
+/// If pieces have no elements and `out` has.
 #[track_caller]
-pub(crate) fn pieces<T: Real>(
+pub(crate) fn pieces<T: Send>(
     out: &mut [T],
     size: usize,
     weight: usize,
@@ -126,7 +126,7 @@ pub(crate) fn pieces<T: Real>(
     if out.is_empty() {
         return 0.0;
     }
-    assert!(size > 0, "{} numbers in pieces of none", out.len());
+    assert!(size > 0, "{} elements in pieces of none", out.len());
     let chunk = (CHUNK / (size * weight).max(1)).max(1) * size;
     in_chunks(&Pieces(size, f, PhantomData), out, chunk, weight)
 }
@@ -275,8 +275,19 @@ pub(crate) fn sums_here<T: Real, const M: usize, const N: usize>(
     arrays: [&[T]; M],
     f: impl Fn([f64; M]) -> [f64; N],
 ) -> [f64; N] {
-    let mut lanes = [[0.0; LANES]; N];
     let parts = arrays.map(|a| a.as_chunks::<LANES>());
+    let mut sums = [0.0; N];
+    for i in 0..parts[0].1.len() {
+        let terms = f(parts.map(|(_, rest)| rest[i].to_f64()));
+        for n in 0..N {
+            sums[n] += terms[n];
+        }
+    }
+    // Short arrays have nothing in the lanes: those are not gone through.
+    if parts[0].0.is_empty() {
+        return sums;
+    }
+    let mut lanes = [[0.0; LANES]; N];
     for i in 0..parts[0].0.len() {
         let chunk = parts.map(|(whole, _)| &whole[i]);
         for l in 0..LANES {
@@ -284,13 +295,6 @@ pub(crate) fn sums_here<T: Real, const M: usize, const N: usize>(
             for n in 0..N {
                 lanes[n][l] += terms[n];
             }
-        }
-    }
-    let mut sums = [0.0; N];
-    for i in 0..parts[0].1.len() {
-        let terms = f(parts.map(|(_, rest)| rest[i].to_f64()));
-        for n in 0..N {
-            sums[n] += terms[n];
         }
     }
     for n in 0..N {

@@ -86,6 +86,11 @@ impl<T: Real> Tensor<T> {
         buffer
     }
 
+    /// Whether no other array shares the buffer, so that writing copies nothing.
+    pub(crate) fn is_sole_owner(&self) -> bool {
+        Arc::strong_count(&self.data) == 1
+    }
+
     /// The only element.
     ///
     /// # Panics

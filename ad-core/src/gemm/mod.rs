@@ -285,7 +285,7 @@ fn group<T: Real>(mut c: MatMut<'_, T>, onto: Onto<'_, T>, a: MatRef<'_, T>, b: 
         Onto::Present => Accum::Add,
         Onto::Row(row) => {
             for c in c.as_mut().row_iter_mut() {
-                c.iter_mut().zip(row).for_each(|(c, &r)| *c = r);
+                c.try_as_row_major_mut().expect("results are row-major").as_slice_mut().copy_from_slice(row);
             }
             Accum::Add
         }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::array::Array;
+use crate::array::{Array, At};
 use crate::buffer::Buffer;
-use crate::kernel::sum_here;
-use crate::ops::rows::{exponentials, shift, variance};
+use crate::kernel::{inner_here, pieces, sum_here, sum_of_pairs_here};
+use crate::ops::rows::{EXPONENTIAL, exponentials_here, from_exponentials, rows_at_once, shift, with_exponentials};
 use crate::ops::{Forms, Ops, recorded_as};
 use crate::primitive::{Advance, Cotangents, Kind, Primitive};
 use crate::real::Real;
@@ -107,9 +107,16 @@ impl CrossEntropy {
         self.0.weights.as_ref().map_or(1.0, |w| w[class])
     }
 
+    /// The label of a row, `None` where ignored.
+    #[inline]
+    fn label(&self, row: usize) -> Option<usize> {
+        let label = self.0.labels[row];
+        (Some(label) != self.0.ignore_index).then_some(label)
+    }
+
     /// The label of each row, `None` where ignored.
     fn rows(&self) -> impl Iterator<Item = Option<usize>> {
-        self.0.labels.iter().map(|&y| (Some(y) != self.0.ignore_index).then_some(y))
+        (0..self.0.labels.len()).map(|row| self.label(row))
     }
 
     /// W, the total weight of the rows.
@@ -145,44 +152,57 @@ impl CrossEntropy {
         (A::constant(&Tensor::from_vec(&column, mass)), A::constant(&Tensor::from_vec(logits, target.collect())))
     }
 
-    /// Calls `f` with each row that counts.
-    fn each_row<T: Real>(&self, z: &Tensor<T>, mut f: impl FnMut(Row<'_, T>)) {
-        let classes = self.classes(z.shape());
-        let mut powers = Buffer::stale(z.len());
-        exponentials(&mut powers, z.data(), classes);
-        let rows = z.data().chunks_exact(classes).zip(powers.chunks_exact(classes)).zip(self.rows());
-        for (index, ((logits, powers), label)) in rows.enumerate() {
-            if let Some(label) = label {
-                f(Row { index, logits, top: shift(logits), powers, label, sum: sum_here(powers) });
-            }
+    /// Σ_c t_rc v_c of a row with this label.
+    #[inline]
+    fn targeted(&self, label: usize, classes: usize, v: impl Fn(usize) -> f64) -> f64 {
+        if self.0.smoothing == 0.0 {
+            return self.weight(label) * v(label);
         }
+        (0..classes).map(|c| self.target(label, c, classes) * v(c)).sum()
     }
 
-    /// Σ_c (s p_c − t_c) ż_c and s (Σ_c p ż² − (Σ_c p ż)²) of one row: first and second derivative along ż, times W.
-    fn along<T: Real>(&self, row: &Row<'_, T>, dz: &[T], spread: f64) -> (f64, f64) {
-        let mass = self.mass(row.label, spread);
-        let pairs = row.powers.iter().zip(dz).map(|(e, d)| (e.to_f64() / row.sum, d.to_f64()));
-        let mean: f64 = pairs.clone().map(|(p, d)| p * d).sum();
-        let target = if self.0.smoothing == 0.0 {
-            self.weight(row.label) * dz[row.label].to_f64()
-        } else {
-            let classes = dz.len();
-            dz.iter().enumerate().map(|(c, d)| self.target(row.label, c, classes) * d.to_f64()).sum()
-        };
-        (mass * mean - target, mass * variance(pairs))
+    /// The first and second derivative along ż, times W: Σ_r (s_r Σ_c p ż − Σ_c t ż) and Σ_r s_r (Σ_c p ż² − (Σ_c p ż)²).
+    fn along<T: Real>(&self, z: &Tensor<T>, dz: &Tensor<T>) -> [f64; 2] {
+        let classes = self.classes(z.shape());
+        let (spread, rows) = (self.spread(classes), rows_at_once(classes));
+        let mut found = vec![[0.0; 2]; self.0.labels.len()];
+        pieces(
+            &mut found,
+            rows,
+            2 * EXPONENTIAL * classes,
+            #[inline(always)]
+            |i, found| {
+                let [z, dz] = [z, dz].map(|t| &t.data()[i * rows * classes..][..found.len() * classes]);
+                let mut powers = Buffer::stale(z.len());
+                exponentials_here(&mut powers, z, classes);
+                let rows_of = powers.chunks_exact(classes).zip(dz.chunks_exact(classes));
+                for (r, (found, (powers, dz))) in found.iter_mut().zip(rows_of).enumerate() {
+                    if let Some(label) = self.label(i * rows + r) {
+                        let (mass, [mean, variance]) = (self.mass(label, spread), moments_here(powers, dz));
+                        let target = self.targeted(label, classes, |c| dz[c].to_f64());
+                        *found = [mass * mean - target, mass * variance];
+                    }
+                }
+                0.0
+            },
+        );
+        found.iter().fold([0.0; 2], |[a, b], [x, y]| [a + x, b + y])
     }
 }
 
-/// A row of logits that counts.
-struct Row<'a, T> {
-    index: usize,
-    logits: &'a [T],
-    top: T,
-    /// e^(z − top), top being the largest of the row.
-    powers: &'a [T],
-    label: usize,
-    /// Σ e^(z − top).
-    sum: f64,
+/// Mean and variance of ż under p, given the exponentials that p is proportional to: Σ p ż and Σ p (ż − Σ p ż)², which does not cancel as
+/// Σ p ż² − (Σ p ż)² would. For use within a kernel.
+#[inline(always)]
+fn moments_here<T: Real>(powers: &[T], dz: &[T]) -> [f64; 2] {
+    let inverse = 1.0 / sum_here(powers);
+    let mean = inverse * inner_here(powers, dz);
+    let variance = sum_of_pairs_here(
+        powers,
+        dz,
+        #[inline(always)]
+        |e, d| e * (d - mean) * (d - mean),
+    );
+    [mean, inverse * variance]
 }
 
 impl Primitive for CrossEntropy {
@@ -194,17 +214,20 @@ impl Primitive for CrossEntropy {
 
     #[track_caller]
     fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
-        let classes = self.classes(x[0].shape());
-        let mut f = 0.0;
-        self.each_row(x[0], |row| {
-            let log_sum = f64::ln(row.sum);
-            let minus_log_p = |c: usize| log_sum - (row.logits[c] - row.top).to_f64();
-            if self.0.smoothing == 0.0 {
-                f += self.weight(row.label) * minus_log_p(row.label);
-            } else {
-                f += (0..classes).map(|c| self.target(row.label, c, classes) * minus_log_p(c)).sum::<f64>();
-            }
-        });
+        let z = x[0];
+        let classes = self.classes(z.shape());
+        let mut powers = Buffer::stale(z.len());
+        let f = with_exponentials(
+            &mut powers,
+            z.data(),
+            classes,
+            #[inline(always)]
+            |index, row, powers| {
+                let Some(label) = self.label(index) else { return 0.0 };
+                let (log_sum, top) = (f64::ln(sum_here(powers)), shift(row));
+                self.targeted(label, classes, |c| log_sum - (row[c] - top).to_f64())
+            },
+        );
         Tensor::scalar(T::from_f64(f / self.total()))
     }
 
@@ -225,20 +248,53 @@ impl Primitive for CrossEntropy {
     ) {
         let classes = self.classes(x[0].shape());
         let (scale, spread) = (ybar.item().to_f64() / self.total(), self.spread(classes));
-        out.add(0, || {
-            let mut zbar = Tensor::full(x[0].shape(), T::default());
-            let data = zbar.data_mut();
-            self.each_row(x[0], |row| {
-                let factor = T::from_f64(self.mass(row.label, spread) / row.sum * scale);
-                let out = &mut data[row.index * classes..][..classes];
-                out.iter_mut().zip(row.powers).for_each(|(o, &e)| *o = e * factor);
-                let targets = if self.0.smoothing == 0.0 { row.label..row.label + 1 } else { 0..classes };
-                for c in targets {
-                    out[c] = out[c] - T::from_f64(self.target(row.label, c, classes) * scale);
-                }
-            });
-            zbar
-        });
+        let slope = |x: &Tensor<T>| {
+            from_exponentials(
+                x,
+                classes,
+                #[inline(always)]
+                |index, _, out| {
+                    let Some(label) = self.label(index) else { return out.fill(T::default()) };
+                    let factor = T::from_f64(self.mass(label, spread) / sum_here(out) * scale);
+                    out.iter_mut().for_each(|o| *o = *o * factor);
+                    let targets = if self.0.smoothing == 0.0 { label..label + 1 } else { 0..classes };
+                    for c in targets {
+                        out[c] = out[c] - T::from_f64(self.target(label, c, classes) * scale);
+                    }
+                },
+            )
+        };
+        out.add(0, || slope(x[0]));
+    }
+
+    /// ȳ s p ∘ (ż − Σ p ż) / W.
+    fn vjp_curved_fused<T: Real>(
+        &self,
+        at: &At<'_, Tensor<T>>,
+        dx: &[Option<&Tensor<T>>],
+        out: &mut Cotangents<'_, Tensor<T>>,
+    ) {
+        let Some(dz) = dx[0] else { return };
+        let classes = self.classes(dz.shape());
+        let (scale, spread) = (at.ybar.item().to_f64() / self.total(), self.spread(classes));
+        let curved = |z: &Tensor<T>| {
+            from_exponentials(
+                z,
+                classes,
+                #[inline(always)]
+                |index, _, out| {
+                    let Some(label) = self.label(index) else { return out.fill(T::default()) };
+                    let dz = &dz.data()[index * classes..][..classes];
+                    let inverse = 1.0 / sum_here(out);
+                    let mean = T::from_f64(inverse * inner_here(out, dz));
+                    let factor = T::from_f64(scale * self.mass(label, spread) * inverse);
+                    for (o, &d) in out.iter_mut().zip(dz) {
+                        *o = *o * factor * (d - mean);
+                    }
+                },
+            )
+        };
+        out.add(0, || curved(at.x[0]));
     }
 
     fn jvp_fused<T: Real>(&self, x: &[&Tensor<T>], y: &Tensor<T>, dx: &[Option<&Tensor<T>>]) -> Option<Tensor<T>> {
@@ -247,15 +303,7 @@ impl Primitive for CrossEntropy {
 
     fn advance_fused<T: Real>(&self, node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {
         let dz = node.dx[0]?;
-        let classes = self.classes(dz.shape());
-        let spread = self.spread(classes);
-        let (mut first, mut second) = (0.0, 0.0);
-        self.each_row(node.x[0], |row| {
-            let dz = &dz.data()[row.index * classes..][..classes];
-            let (slope, curvature) = self.along(&row, dz, spread);
-            first += slope;
-            second += curvature;
-        });
+        let [first, second] = self.along(node.x[0], dz);
         let total = self.total();
         let ybar = node.ybar.map_or(0.0, |ybar| ybar.item().to_f64());
         Some((Some(Tensor::scalar(T::from_f64(first / total))), ybar / total * second))

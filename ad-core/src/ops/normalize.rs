@@ -66,6 +66,45 @@ impl Normalize {
         .0
     }
 
+    /// The tangent of the adjoint x̄ = J ȳ, with q = mean(y ȳ): J ȳ̇ where ȳ moves, and −r (m x̄ + q ẏ + mean(ẏ ȳ) y) where x does.
+    fn adjoint_tangent<T: Real>(
+        &self,
+        at: &At<'_, Tensor<T>>,
+        dx: Option<&Tensor<T>>,
+        dybar: Option<&Tensor<T>>,
+    ) -> Tensor<T> {
+        let (x, y, ybar) = (at.x[0], at.y, at.ybar);
+        let moved = dx.map(|dx| (dx, at.dy.cloned().unwrap_or_else(|| self.product_by_rows(x, y, dx))));
+        let turned = inlined(
+            #[inline(always)]
+            |i: usize, out: &mut [T]| {
+                let [x, y, ybar] = [x, y, ybar].map(|t| row(t, i));
+                let at = self.at(x, y);
+                match dybar {
+                    Some(dybar) => at.product(row(dybar, i)).write(out),
+                    None => out.fill(T::default()),
+                }
+                if let Some((dx, dy)) = &moved {
+                    let (dx, dy, pulled) = (row(dx, i), row(dy, i), at.product(ybar));
+                    let [m, dq] = sums_here(
+                        [y, dx, dy, ybar],
+                        #[inline(always)]
+                        |[y, dx, dy, ybar]| [y * dx, dy * ybar],
+                    );
+                    let factor = |mean: f64| T::from_f64(-at.r * mean);
+                    let n = y.len() as f64;
+                    pulled.add_times(factor(m / n), out);
+                    let (q, dq) = (factor(pulled.along), factor(dq / n));
+                    for ((out, dy), y) in out.iter_mut().zip(dy).zip(y) {
+                        *out = *out + q * *dy + dq * *y;
+                    }
+                }
+                0.0
+            },
+        );
+        self.by_rows(x, turned).0
+    }
+
     /// An array of the shape of `x`, and a sum, from row after row.
     fn by_rows<T: Real>(&self, x: &Tensor<T>, f: impl Fn(usize, &mut [T]) -> f64 + Sync) -> (Tensor<T>, f64) {
         tensor_in_pieces(x.shape(), x.shape().last().copied().unwrap_or(0), WEIGHT, f)
@@ -118,7 +157,12 @@ impl<'a, T: Real> Row<'a, T> {
     /// The Jacobian times v; mean(y v) is the mean with v centred too, since that of y is 0.
     #[inline(always)]
     fn product(&self, v: &'a [T]) -> Product<'a, T> {
-        let [along, shift] = sums_here([self.y, v], |[y, v]| [y * v, v]).map(|sum| sum / v.len() as f64);
+        let [along, shift] = sums_here(
+            [self.y, v],
+            #[inline(always)]
+            |[y, v]| [y * v, v],
+        );
+        let (along, shift) = (along / v.len() as f64, shift / v.len() as f64);
         Product { y: self.y, v, r: self.r, shift: if self.centred { shift } else { 0.0 }, along }
     }
 }
@@ -129,6 +173,15 @@ impl<T: Real> Product<'_, T> {
         let [r, shift, along] = [self.r, self.shift, self.along].map(T::from_f64);
         for ((out, v), y) in out.iter_mut().zip(self.v).zip(self.y) {
             *out = r * ((*v - shift) - along * *y);
+        }
+    }
+
+    #[inline(always)]
+    fn add_times(&self, factor: T, out: &mut [T]) {
+        let [r, shift, along] = [self.r, self.shift, self.along].map(T::from_f64);
+        let factor = factor * r;
+        for ((out, v), y) in out.iter_mut().zip(self.v).zip(self.y) {
+            *out = *out + factor * ((*v - shift) - along * *y);
         }
     }
 }
@@ -180,33 +233,25 @@ impl Primitive for Normalize {
         out.add(0, || self.product_by_rows(x[0], y, ybar));
     }
 
-    /// With q = mean(y ȳ): −r m x̄ − r q ẏ − r mean(ẏ ȳ) y.
+    fn vjp_tangent_fused<T: Real>(
+        &self,
+        at: &At<'_, Tensor<T>>,
+        dx: &[Option<&Tensor<T>>],
+        dybar: Option<&Tensor<T>>,
+        out: &mut Cotangents<'_, Tensor<T>>,
+    ) {
+        if dx[0].is_some() || dybar.is_some() {
+            out.add(0, || self.adjoint_tangent(at, dx[0], dybar));
+        }
+    }
+
     fn vjp_curved_fused<T: Real>(
         &self,
         at: &At<'_, Tensor<T>>,
         dx: &[Option<&Tensor<T>>],
         out: &mut Cotangents<'_, Tensor<T>>,
     ) {
-        let (x, y, ybar) = (at.x[0], at.y, at.ybar);
-        let Some(dx) = dx[0] else { return };
-        let curved = inlined(
-            #[inline(always)]
-            |i: usize, out: &mut [T]| {
-                let [x, y, ybar, dx] = [x, y, ybar, dx].map(|t| row(t, i));
-                let at = self.at(x, y);
-                let mut dy = vec![T::default(); y.len()];
-                let (moved, pulled) = (at.product(dx), at.product(ybar));
-                moved.write(&mut dy);
-                pulled.write(out);
-                let dq = mean(&dy, ybar, |dy, ybar| dy * ybar);
-                let [m, q, dq] = [moved.along, pulled.along, dq].map(|c| T::from_f64(-at.r * c));
-                for ((xbar, dy), y) in out.iter_mut().zip(&dy).zip(y) {
-                    *xbar = m * *xbar + q * *dy + dq * *y;
-                }
-                0.0
-            },
-        );
-        out.add(0, || self.by_rows(x, curved).0);
+        self.vjp_tangent_fused(at, dx, None, out);
     }
 
     /// ẏ, and ȳ·ÿ = −2 r m ⟨ȳ, ẏ⟩ − r mean(ẏ a) ⟨ȳ, y⟩.
@@ -221,8 +266,11 @@ impl Primitive for Normalize {
                 let product = at.product(dx);
                 product.write(dy);
                 // Where a differs from ẋ, the mean of ẏ is 0.
-                let [curved, by_tangent, by_value] =
-                    sums_here([&*dy, dx, ybar, y], |[dy, dx, ybar, y]| [dy * dx, ybar * dy, ybar * y]);
+                let [curved, by_tangent, by_value] = sums_here(
+                    [&*dy, dx, ybar, y],
+                    #[inline(always)]
+                    |[dy, dx, ybar, y]| [dy * dx, ybar * dy, ybar * y],
+                );
                 -at.r * (2.0 * product.along * by_tangent + curved / dy.len() as f64 * by_value)
             },
         );
@@ -310,8 +358,11 @@ impl Primitive for Affine {
             |i, dy| {
                 Affine::rows(&terms, offset, i, dy);
                 let (Some(dx), Some(gain), Some(ybar)) = (dx[0], dx[1], ybar) else { return 0.0 };
-                let [curved] =
-                    sums_here([row(dx, i), row(ybar, i), gain.data()], |[dx, ybar, gain]| [dx * gain * ybar]);
+                let [curved] = sums_here(
+                    [row(dx, i), row(ybar, i), gain.data()],
+                    #[inline(always)]
+                    |[dx, ybar, gain]| [dx * gain * ybar],
+                );
                 curved
             },
         );

@@ -326,20 +326,20 @@ pub(crate) fn balance<T: Real>(at: [&[T]; 2], tangents: [&[T]; 2]) -> Option<f64
 /// The scales of a two-product form: 2⁻⁴⁰ to 2⁴⁰.
 const SCALES: RangeInclusive<f64> = 1.0 / (1u64 << 40) as f64..=(1u64 << 40) as f64;
 
-/// Numbers of a long array of which so many neighbours are sampled.
-const STRETCH: usize = 4096;
-/// Neighbours sampled in each stretch.
+/// Places at which long arrays are sampled.
+const PLACES: usize = 16;
+/// Numbers of neighbours sampled at each.
 const SAMPLED: usize = 64;
 
 /// About how the sums of squares of arrays of one length compare, which is all that a balance needs: of long ones, neighbours at places
 /// without a pattern are looked at. All numbers are where those vanish in one of the arrays.
 fn sampled_squares<T: Real>(arrays: [&[T]; 2]) -> [f64; 2] {
-    let places = arrays[0].len() / STRETCH;
+    let stretch = arrays[0].len() / PLACES;
     let squares = |a: &[T]| {
-        let at = |i: usize| i * STRETCH + i.wrapping_mul(0x9E37_79B9) % (STRETCH - SAMPLED);
-        (0..places).map(|i| kernel::inner(&a[at(i)..][..SAMPLED], &a[at(i)..][..SAMPLED])).sum::<f64>()
+        let at = |i: usize| i * stretch + i.wrapping_mul(0x9E37_79B9) % (stretch - SAMPLED);
+        (0..PLACES).map(|i| kernel::inner(&a[at(i)..][..SAMPLED], &a[at(i)..][..SAMPLED])).sum::<f64>()
     };
-    let sampled = if places < 4 { [0.0; 2] } else { arrays.map(squares) };
+    let sampled = if stretch < 4 * SAMPLED { [0.0; 2] } else { arrays.map(squares) };
     if sampled.iter().all(|&sum| sum > 0.0) { sampled } else { arrays.map(|a| kernel::inner(a, a)) }
 }
 

@@ -11,6 +11,11 @@ use crate::tensor::Tensor;
 /// nearest cache.
 const GROUP: usize = 1024;
 
+/// How many rows of this width are worked on at a time.
+pub(super) fn rows_at_once(width: usize) -> usize {
+    (GROUP / width.max(1)).max(1)
+}
+
 /// The length of the rows along an axis of this shape, if it is the last and they have elements.
 pub(super) fn width(shape: &[usize], axis: usize) -> Option<usize> {
     (shape[axis] > 0 && axis + 1 == shape.len()).then_some(shape[axis])
@@ -47,7 +52,7 @@ pub(super) fn shift<T: Real>(row: &[T]) -> T {
 
 /// e^(x − shift of its row), for rows of this width. For use within a kernel.
 #[inline(always)]
-fn exponentials_here<T: Real>(out: &mut [T], x: &[T], width: usize) {
+pub(super) fn exponentials_here<T: Real>(out: &mut [T], x: &[T], width: usize) {
     for (out, row) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
         let shift = shift(row);
         for (o, &x) in out.iter_mut().zip(row) {
@@ -92,44 +97,53 @@ fn two_sum(a: f64, b: f64) -> (f64, f64) {
     (sum, if sum.abs() < f64::INFINITY { rest } else { 0.0 })
 }
 
-/// The numbers of whole rows that are worked on together.
-fn group(width: usize) -> usize {
-    (GROUP / width.max(1)).max(1) * width
-}
-
 /// The work of an exponential, in additions.
-const EXPONENTIAL: usize = 4;
+pub(super) const EXPONENTIAL: usize = 4;
 
-/// e^(x − shift of its row).
-pub(super) fn exponentials<T: Real>(out: &mut [T], x: &[T], width: usize) {
-    let group = group(width);
+/// Calls `f` with the number of each row of x, the row, and its exponentials e^(x − shift) in `out`, which it may replace by what it makes
+/// of them. Returns the sum of what it returns.
+pub(super) fn with_exponentials<T: Real>(
+    out: &mut [T],
+    x: &[T],
+    width: usize,
+    f: impl Fn(usize, &[T], &mut [T]) -> f64 + Sync,
+) -> f64 {
+    let rows = rows_at_once(width);
     pieces(
         out,
-        group,
+        rows * width,
         EXPONENTIAL,
         #[inline(always)]
         |i, out| {
-            exponentials_here(out, &x[i * group..][..out.len()], width);
-            0.0
+            let x = &x[i * rows * width..][..out.len()];
+            exponentials_here(out, x, width);
+            let mut sum = 0.0;
+            for (r, (out, x)) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)).enumerate() {
+                sum += f(i * rows + r, x, out);
+            }
+            sum
         },
-    );
+    )
 }
 
-/// An array like x from what `f` makes of some rows of it, given their exponentials in its place.
-fn from_exponentials<T: Real>(x: &Tensor<T>, width: usize, f: impl Fn(&mut [T], &[T]) + Sync) -> Tensor<T> {
-    let group = group(width);
-    let rows = inlined(
-        #[inline(always)]
-        |i: usize, out: &mut [T]| {
-            let x = &x.data()[i * group..][..out.len()];
-            exponentials_here(out, x, width);
-            for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-                f(out, x);
-            }
-            0.0
-        },
-    );
-    tensor_in_pieces(x.shape(), group, EXPONENTIAL, rows).0
+/// An array like x from what `f` makes of each row of it in the place of its exponentials.
+pub(super) fn from_exponentials<T: Real>(
+    x: &Tensor<T>,
+    width: usize,
+    f: impl Fn(usize, &[T], &mut [T]) + Sync,
+) -> Tensor<T> {
+    Tensor::filled(x.shape(), |out| {
+        with_exponentials(
+            out,
+            x.data(),
+            width,
+            #[inline(always)]
+            |index, row, out| {
+                f(index, row, out);
+                0.0
+            },
+        );
+    })
 }
 
 /// The softmax of each row.
@@ -138,9 +152,9 @@ pub(super) fn softmax<T: Real>(x: &Tensor<T>, width: usize) -> Tensor<T> {
         x,
         width,
         #[inline(always)]
-        |row, _| {
-            let sum = T::from_f64(sum_here(row));
-            for o in row.iter_mut() {
+        |_, _, out| {
+            let sum = T::from_f64(sum_here(out));
+            for o in out.iter_mut() {
                 *o = *o / sum;
             }
         },
@@ -153,7 +167,7 @@ pub(super) fn log_softmax<T: Real>(x: &Tensor<T>, width: usize) -> Tensor<T> {
         x,
         width,
         #[inline(always)]
-        |out, row| {
+        |_, row, out| {
             let log_sum = LogSum::new(shift(row), sum_here(out));
             for (o, &x) in out.iter_mut().zip(row) {
                 *o = log_sum.taken_from(x);

@@ -89,6 +89,7 @@ macro_rules! real {
                 // Without a call where few factors do, so that loops over arrays become vectors.
                 match n {
                     -1 => 1.0 / self,
+                    0 => 1.0,
                     1 => self,
                     2 => self * self,
                     3 => self * self * self,

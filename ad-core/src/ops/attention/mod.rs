@@ -144,11 +144,16 @@ impl Primitive for Attention {
 
     fn jvp_fused<T: Real>(&self, x: &[&Tensor<T>], y: &Tensor<T>, dx: &[Option<&Tensor<T>>]) -> Option<Tensor<T>> {
         let dx = dx[0]?;
-        let tangent = |head: &Head<'_, T>, out: &mut [T]| {
-            head.tangent(dx, out);
-            0.0
-        };
-        Some(self.by_heads(x[0], y.shape()[2], tangent).0)
+        let (dy, _) = self.by_heads(
+            x[0],
+            y.shape()[2],
+            #[inline(always)]
+            |head, out| {
+                head.tangent(dx, out);
+                0.0
+            },
+        );
+        Some(dy)
     }
 
     fn vjp_fused<T: Real>(
@@ -173,11 +178,16 @@ impl Primitive for Attention {
             (None, None) => None,
             (None, Some(dybar)) => Some(self.cotangent(x, dybar)),
             (Some(dx), dybar) => {
-                let tangent = |head: &Head<'_, T>, out: &mut [T]| {
-                    head.cotangent_tangent(dx, at.ybar, dybar, out);
-                    0.0
-                };
-                Some(self.by_heads(x, x.shape()[2], tangent).0)
+                let (dxbar, _) = self.by_heads(
+                    x,
+                    x.shape()[2],
+                    #[inline(always)]
+                    |head, out| {
+                        head.cotangent_tangent(dx, at.ybar, dybar, out);
+                        0.0
+                    },
+                );
+                Some(dxbar)
             }
         });
     }
