@@ -352,16 +352,18 @@ pub fn inner<T: Real>(a: &[T], b: &[T]) -> f64 {
     run(&Inner(a, b), &mut vec![(); a.len()])
 }
 
-/// The sums of the columns of a matrix stored by rows.
-struct Columns<'a, T> {
-    data: &'a [T],
+/// The sums of f over the columns of matrices stored by rows.
+struct Columns<'a, T, F, const M: usize> {
+    matrices: [&'a [T]; M],
+    rows: usize,
     width: usize,
+    f: F,
 }
 
 /// Columns summed at a time: their sums stay in registers.
 const ABREAST: usize = 32;
 
-impl<T: Real> Kernel for Columns<'_, T> {
+impl<T: Real, F: Fn([f64; M]) -> f64 + Sync, const M: usize> Kernel for Columns<'_, T, F, M> {
     type Item = T;
 
     #[inline(always)]
@@ -371,10 +373,16 @@ impl<T: Real> Kernel for Columns<'_, T> {
         for (i, out) in whole.iter_mut().enumerate() {
             let at = from + i * ABREAST;
             let mut sums = [0.0; ABREAST];
-            for row in self.data.chunks_exact(self.width) {
-                let row: &[T; ABREAST] = row[at..at + ABREAST].try_into().expect("as many as asked for");
+            for row in 0..self.rows {
+                let row: [&[T; ABREAST]; M] = self.matrices.map(
+                    #[inline(always)]
+                    |all| all[row * self.width + at..][..ABREAST].try_into().expect("as many as asked for"),
+                );
                 for l in 0..ABREAST {
-                    sums[l] += row[l].to_f64();
+                    sums[l] += (self.f)(row.map(
+                        #[inline(always)]
+                        |row| row[l].to_f64(),
+                    ));
                 }
             }
             for l in 0..ABREAST {
@@ -382,8 +390,8 @@ impl<T: Real> Kernel for Columns<'_, T> {
             }
         }
         for (i, out) in last.iter_mut().enumerate() {
-            let column = self.data.iter().skip(from_last + i).step_by(self.width);
-            *out = T::from_f64(column.map(|x| x.to_f64()).sum());
+            let numbers = |row: usize| self.matrices.map(|all| all[row * self.width + from_last + i].to_f64());
+            *out = T::from_f64((0..self.rows).map(|row| (self.f)(numbers(row))).sum());
         }
         0.0
     }
@@ -391,10 +399,24 @@ impl<T: Real> Kernel for Columns<'_, T> {
 
 /// The sums of the columns of a matrix stored by rows, in double precision, from the first row to the last.
 pub(crate) fn column_sums<T: Real>(out: &mut [T], data: &[T]) {
+    column_sums_of(
+        out,
+        [data],
+        #[inline(always)]
+        |[x]| x,
+    );
+}
+
+/// For each column of matrices of one size stored by rows, Σ f(aᵢ, bᵢ, …) in double precision, from the first row to the last.
+pub(crate) fn column_sums_of<T: Real, const M: usize>(
+    out: &mut [T],
+    matrices: [&[T]; M],
+    f: impl Fn([f64; M]) -> f64 + Sync,
+) {
     let width = out.len();
-    let rows = data.len() / width.max(1);
-    let chunk = (CHUNK / (rows * ABREAST).max(1)).max(1) * ABREAST;
-    in_chunks(&Columns { data, width }, out, chunk, rows);
+    let rows = matrices[0].len() / width.max(1);
+    let chunk = (CHUNK / (M * rows * ABREAST).max(1)).max(1) * ABREAST;
+    in_chunks(&Columns { matrices, rows, width, f }, out, chunk, M * rows);
 }
 
 #[cfg(test)]
@@ -453,12 +475,16 @@ mod tests {
     #[test]
     fn columns_are_summed_at_any_width() {
         for (rows, width) in [(3, 1), (4, 31), (5, 32), (2, 33), (7, 100), (3, CHUNK + 33), (300, 130)] {
-            let data = numbers(rows * width, 0.9);
-            let mut sums = vec![0.0; width];
-            column_sums(&mut sums, &data);
-            for (j, sum) in sums.iter().enumerate() {
-                let want: f64 = (0..rows).map(|i| f64::from(data[i * width + j])).sum();
-                assert_eq!(*sum, want as f32, "{rows}×{width}, column {j}");
+            let (a, b) = (numbers(rows * width, 0.9), numbers(rows * width, 1.7));
+            let (mut sums, mut products) = (vec![0.0; width], vec![0.0; width]);
+            column_sums(&mut sums, &a);
+            column_sums_of(&mut products, [&a, &b], |[a, b]| a * b);
+            for j in 0..width {
+                let column = |of: &[f32]| of.iter().skip(j).step_by(width).map(|x| f64::from(*x)).collect::<Vec<_>>();
+                let (a, b) = (column(&a), column(&b));
+                assert_eq!(sums[j], a.iter().sum::<f64>() as f32, "{rows}×{width}, column {j}");
+                let want: f64 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
+                approx::assert_relative_eq!(products[j], want as f32, max_relative = 1e-6);
             }
         }
     }

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::array::{Array, At};
-use crate::kernel::{inlined, sum_of_pairs_here, sums_here, tensor_in_pieces};
+use crate::kernel::{column_sums_of, inlined, sum_of_pairs_here, sums_here, tensor_in_pieces};
 use crate::ops::binary::sum;
 use crate::ops::{Forms, Ops, recorded_as};
 use crate::primitive::{Advance, Cotangents, Kind, Primitive};
@@ -291,6 +291,33 @@ impl Affine {
         }
     }
 
+    /// Σ over rows of ȳ ∘ x.
+    fn pulled_to_gain<T: Real>(x: &Tensor<T>, ybar: &Tensor<T>) -> Tensor<T> {
+        Tensor::filled(&x.shape()[x.rank() - 1..], |sums| {
+            column_sums_of(
+                sums,
+                [ybar.data(), x.data()],
+                #[inline(always)]
+                |[ybar, x]| ybar * x,
+            );
+        })
+    }
+
+    /// Σ of the terms x ∘ γ.
+    fn summed<T: Real>(shape: &[usize], terms: &[[&Tensor<T>; 2]]) -> Tensor<T> {
+        let (sum, _) = tensor_in_pieces(
+            shape,
+            shape.last().copied().unwrap_or(0),
+            2,
+            #[inline(always)]
+            |i, out| {
+                Affine::rows(terms, None, i, out);
+                0.0
+            },
+        );
+        sum
+    }
+
     /// Σ of the terms x ∘ γ, and β, from row after row.
     #[inline(always)]
     fn rows<T: Real>(terms: &[[&Tensor<T>; 2]], offset: Option<&Tensor<T>>, i: usize, out: &mut [T]) {
@@ -336,6 +363,55 @@ impl Primitive for Affine {
         out.add(1, || ybar.times(x[0]).sum_to(x[1].shape()));
         if x.len() > 2 {
             out.add(2, || ybar.sum_to(x[2].shape()));
+        }
+    }
+
+    /// x̄ = ȳ ∘ γ, γ̄ = Σ rows ȳ ∘ x, β̄ = Σ rows ȳ.
+    fn vjp_fused<T: Real>(
+        &self,
+        x: &[&Tensor<T>],
+        _y: &Tensor<T>,
+        ybar: &Tensor<T>,
+        out: &mut Cotangents<'_, Tensor<T>>,
+    ) {
+        out.add(0, || Affine::summed(x[0].shape(), &[[ybar, x[1]]]));
+        out.add(1, || Affine::pulled_to_gain(x[0], ybar));
+        if x.len() > 2 {
+            out.add(2, || ybar.sum_to(x[2].shape()));
+        }
+    }
+
+    /// ȳ̇ ∘ γ + ȳ ∘ γ̇, Σ rows (ȳ̇ ∘ x + ȳ ∘ ẋ), Σ rows ȳ̇.
+    fn vjp_tangent_fused<T: Real>(
+        &self,
+        at: &At<'_, Tensor<T>>,
+        dx: &[Option<&Tensor<T>>],
+        dybar: Option<&Tensor<T>>,
+        out: &mut Cotangents<'_, Tensor<T>>,
+    ) {
+        let (x, gain, ybar) = (at.x[0], at.x[1], at.ybar);
+        let Some(dybar) = dybar else {
+            out.add_if_some(0, || Some(Affine::summed(x.shape(), &[[ybar, dx[1]?]])));
+            out.add_if_some(1, || Some(Affine::pulled_to_gain(dx[0]?, ybar)));
+            return;
+        };
+        out.add(0, || match dx[1] {
+            Some(moved) => Affine::summed(x.shape(), &[[dybar, gain], [ybar, moved]]),
+            None => Affine::summed(x.shape(), &[[dybar, gain]]),
+        });
+        out.add(1, || match dx[0] {
+            Some(dx) => Tensor::filled(gain.shape(), |sums| {
+                column_sums_of(
+                    sums,
+                    [dybar, x, ybar, dx].map(Tensor::data),
+                    #[inline(always)]
+                    |[dybar, x, ybar, dx]| dybar * x + ybar * dx,
+                );
+            }),
+            None => Affine::pulled_to_gain(x, dybar),
+        });
+        if at.x.len() > 2 {
+            out.add(2, || dybar.sum_to(at.x[2].shape()));
         }
     }
 

@@ -104,6 +104,36 @@ pub(super) fn curved<T: Real>(f: &impl Elementwise, at: &At<'_, Tensor<T>>, dx: 
     tensor(dx.shape(), &Curved::new(f, at, dx)).0
 }
 
+/// f′(x) ȳ̇ + ȳ f″(x) ẋ.
+struct Turned<'a, F, T>(Curved<'a, F, T>, &'a [T]);
+
+impl<F: Elementwise, T: Real> Kernel for Turned<'_, F, T> {
+    type Item = T;
+    const WEIGHT: usize = weight::<F>();
+
+    #[inline(always)]
+    fn run(&self, from: usize, out: &mut [T]) -> f64 {
+        let Curved { f, .. } = self.0;
+        let part = from..from + out.len();
+        let (x, y, ybar) = (&self.0.x[part.clone()], &self.0.y[part.clone()], &self.0.ybar[part.clone()]);
+        let (dx, dybar) = (&self.0.dx[part.clone()], &self.1[part]);
+        for (((((o, &x), &y), &ybar), &dx), &dybar) in out.iter_mut().zip(x).zip(y).zip(ybar).zip(dx).zip(dybar) {
+            let (slope, curve) = slopes(f, x, y);
+            *o = dybar * slope + ybar * dx * curve;
+        }
+        0.0
+    }
+}
+
+pub(super) fn turned<T: Real>(
+    f: &impl Elementwise,
+    at: &At<'_, Tensor<T>>,
+    dx: &Tensor<T>,
+    dybar: &Tensor<T>,
+) -> Tensor<T> {
+    tensor(dx.shape(), &Turned(Curved::new(f, at, dx), dybar.data())).0
+}
+
 /// f′(x) ẋ, and Σ ȳ f″(x) ẋ² on the way.
 struct Contracted<'a, F, T>(Curved<'a, F, T>);
 

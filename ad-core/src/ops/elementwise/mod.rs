@@ -102,6 +102,21 @@ impl<F: Elementwise> Primitive for Map<F> {
         out.add(0, || kernel::times_slope(&self.0, x[0], y, ybar));
     }
 
+    /// f′(x) ȳ̇ + ȳ f″(x) ẋ.
+    fn vjp_tangent_fused<T: Real>(
+        &self,
+        at: &At<'_, Tensor<T>>,
+        dx: &[Option<&Tensor<T>>],
+        dybar: Option<&Tensor<T>>,
+        out: &mut Cotangents<'_, Tensor<T>>,
+    ) {
+        match (dx[0], dybar, Self::FLAT) {
+            (Some(dx), Some(dybar), false) => out.add(0, || kernel::turned(&self.0, at, dx, dybar)),
+            (_, Some(dybar), _) => self.vjp_fused(at.x, at.y, dybar, out),
+            (_, None, _) => self.vjp_curved_fused(at, dx, out),
+        }
+    }
+
     fn vjp_curved_fused<T: Real>(
         &self,
         at: &At<'_, Tensor<T>>,
