@@ -144,87 +144,90 @@ pub(crate) fn tensor_in_pieces<T: Real>(
     (elements, sum)
 }
 
+// Functions of numbers own what they use, and are copied before a loop: what they referred to would be read from memory again for each
+// number, and the loop would not become vectors.
+
 /// f of each number.
 struct Each<'a, T, F>(&'a [T], F);
 
-impl<T: Real, F: Fn(T) -> T + Sync> Kernel for Each<'_, T, F> {
+impl<T: Real, F: Fn(T) -> T + Sync + Copy + 'static> Kernel for Each<'_, T, F> {
     type Item = T;
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
-        let a = &self.0[from..from + out.len()];
+        let (a, f) = (&self.0[from..from + out.len()], self.1);
         for (o, &a) in out.iter_mut().zip(a) {
-            *o = (self.1)(a);
+            *o = f(a);
         }
         0.0
     }
 }
 
 /// f of each number.
-pub(crate) fn each<T: Real>(out: &mut [T], a: &[T], f: impl Fn(T) -> T + Sync) {
+pub(crate) fn each<T: Real>(out: &mut [T], a: &[T], f: impl Fn(T) -> T + Sync + Copy + 'static) {
     run(&Each(a, f), out);
 }
 
 /// f of each pair of numbers.
 struct Pairs<'a, T, F>(&'a [T], &'a [T], F);
 
-impl<T: Real, F: Fn(T, T) -> T + Sync> Kernel for Pairs<'_, T, F> {
+impl<T: Real, F: Fn(T, T) -> T + Sync + Copy + 'static> Kernel for Pairs<'_, T, F> {
     type Item = T;
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
-        let (a, b) = (&self.0[from..from + out.len()], &self.1[from..from + out.len()]);
+        let (a, b, f) = (&self.0[from..from + out.len()], &self.1[from..from + out.len()], self.2);
         for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
-            *o = (self.2)(a, b);
+            *o = f(a, b);
         }
         0.0
     }
 }
 
 /// f of each pair of numbers.
-pub(crate) fn pairs<T: Real>(out: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) {
+pub(crate) fn pairs<T: Real>(out: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync + Copy + 'static) {
     run(&Pairs(a, b, f), out);
 }
 
 /// f of each triple of numbers.
 struct Triples<'a, T, F>([&'a [T]; 3], F);
 
-impl<T: Real, F: Fn(T, T, T) -> T + Sync> Kernel for Triples<'_, T, F> {
+impl<T: Real, F: Fn(T, T, T) -> T + Sync + Copy + 'static> Kernel for Triples<'_, T, F> {
     type Item = T;
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
-        let [a, b, c] = self.0.map(|x| &x[from..from + out.len()]);
+        let ([a, b, c], f) = (self.0.map(|x| &x[from..from + out.len()]), self.1);
         for (((o, &a), &b), &c) in out.iter_mut().zip(a).zip(b).zip(c) {
-            *o = (self.1)(a, b, c);
+            *o = f(a, b, c);
         }
         0.0
     }
 }
 
 /// f of each triple of numbers.
-pub(crate) fn triples<T: Real>(out: &mut [T], abc: [&[T]; 3], f: impl Fn(T, T, T) -> T + Sync) {
+pub(crate) fn triples<T: Real>(out: &mut [T], abc: [&[T]; 3], f: impl Fn(T, T, T) -> T + Sync + Copy + 'static) {
     run(&Triples(abc, f), out);
 }
 
 /// f of each number of the result with one more.
 struct Onto<'a, T, F>(&'a [T], F);
 
-impl<T: Real, F: Fn(T, T) -> T + Sync> Kernel for Onto<'_, T, F> {
+impl<T: Real, F: Fn(T, T) -> T + Sync + Copy + 'static> Kernel for Onto<'_, T, F> {
     type Item = T;
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
-        let a = &self.0[from..from + out.len()];
+        let (a, f) = (&self.0[from..from + out.len()], self.1);
         for (o, &a) in out.iter_mut().zip(a) {
-            *o = (self.1)(*o, a);
+            *o = f(*o, a);
         }
         0.0
     }
 }
 
 /// Each number replaced by f of it and of one more.
-pub(crate) fn onto<T: Real>(out: &mut [T], a: &[T], f: impl Fn(T, T) -> T + Sync) {
+pub(crate) fn onto<T: Real>(out: &mut [T], a: &[T], f: impl Fn(T, T) -> T + Sync + Copy + 'static) {
     run(&Onto(a, f), out);
 }
 

@@ -107,12 +107,12 @@ impl<T: Real> Tensor<T> {
     }
 
     /// `f` of each pair of elements of two arrays of one shape, without broadcasting; outside of differentiation, such as for an
-    /// optimizer's state.
+    /// optimizer's state. `f` owns the numbers that it uses, so that they stay in registers.
     ///
     /// # Panics
     /// If the shapes differ.
     #[track_caller]
-    pub fn combined(&self, other: &Self, f: impl Fn(T, T) -> T + Sync) -> Self {
+    pub fn combined(&self, other: &Self, f: impl Fn(T, T) -> T + Sync + Copy + 'static) -> Self {
         let (a, b) = (self.shape(), other.shape());
         assert!(a == b, "combined: shapes {a:?} and {b:?} differ");
         Tensor::filled(a, |out| kernel::pairs(out, self.data(), other.data(), f))
@@ -123,7 +123,7 @@ impl<T: Real> Tensor<T> {
     /// # Panics
     /// If the shapes differ.
     #[track_caller]
-    pub fn combined_with(&self, [b, c]: [&Self; 2], f: impl Fn(T, T, T) -> T + Sync) -> Self {
+    pub fn combined_with(&self, [b, c]: [&Self; 2], f: impl Fn(T, T, T) -> T + Sync + Copy + 'static) -> Self {
         let shapes = [self.shape(), b.shape(), c.shape()];
         assert!(shapes[0] == shapes[1] && shapes[0] == shapes[2], "combined_with: shapes {shapes:?} differ");
         Tensor::filled(shapes[0], |out| kernel::triples(out, [self.data(), b.data(), c.data()], f))
@@ -142,13 +142,13 @@ impl<T: Real> Tensor<T> {
     #[track_caller]
     pub fn plus_scaled(&self, c: f64, other: &Self) -> Self {
         let c = T::from_f64(c);
-        self.combined(other, |a, b| a + c * b)
+        self.combined(other, move |a, b| a + c * b)
     }
 
     /// c·self, element by element.
     pub fn scaled(&self, c: f64) -> Self {
         let c = T::from_f64(c);
-        self.map(|x| c * x)
+        self.map(move |x| c * x)
     }
 
     /// The sums of the first arrays of all lists, of the second, and so on, in the order of the lists: such as gradients of parts.
@@ -212,7 +212,7 @@ impl<T: Real> Tensor<T> {
     }
 
     /// `f` of each element.
-    pub(crate) fn map(&self, f: impl Fn(T) -> T + Sync) -> Self {
+    pub(crate) fn map(&self, f: impl Fn(T) -> T + Sync + Copy + 'static) -> Self {
         Tensor::filled(&self.shape, |out| kernel::each(out, self.data(), f))
     }
 
@@ -221,7 +221,7 @@ impl<T: Real> Tensor<T> {
     /// # Panics
     /// If they cannot be, naming the operation.
     #[track_caller]
-    pub(crate) fn zip(&self, op: &str, other: &Self, f: impl Fn(T, T) -> T + Sync) -> Self {
+    pub(crate) fn zip(&self, op: &str, other: &Self, f: impl Fn(T, T) -> T + Sync + Copy + 'static) -> Self {
         let (a, b) = (self.data(), other.data());
         if self.shape == other.shape {
             return Tensor::filled(&self.shape, |out| kernel::pairs(out, a, b, f));

@@ -259,7 +259,8 @@ impl Primitive for Compare {
 
     #[track_caller]
     fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
-        x[0].zip(self.name(), x[1], |a, b| self.of(a, b))
+        let comparison = *self;
+        x[0].zip(self.name(), x[1], move |a, b| comparison.of(a, b))
     }
 
     #[inline]

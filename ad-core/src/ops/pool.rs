@@ -442,7 +442,7 @@ linear_of_one!(
             x,
             T::default(),
             #[inline(always)]
-            |place, pixel| place + share * pixel,
+            move |place, pixel| place + share * pixel,
         )
     },
     |p, shape, ybar| {

@@ -221,14 +221,14 @@ impl<'a, T: Real> Product<'a, T> {
             self.x.data(),
             dx.data(),
             #[inline(always)]
-            |x, d| inverse * x + d,
+            move |x, d| inverse * x + d,
         );
         kernel::pairs(
             &mut w,
             self.w.data(),
             dw.data(),
             #[inline(always)]
-            |w, d| w + scale * d,
+            move |w, d| w + scale * d,
         );
         // C = ẊẆ in the place of Ż, then what Ż starts from: −sC − Z/s, with the bias that is in Z.
         matmul_into(dz, Onto::Nothing, dx, dw);
@@ -238,7 +238,7 @@ impl<'a, T: Real> Product<'a, T> {
             #[inline(always)]
             |row: usize, dz: &mut [T]| {
                 let part = row * cols..(row + 1) * cols;
-                let (z, zbar) = (&self.z[part.clone()], &zbar[part]);
+                let (z, zbar, inverse, scale) = (&self.z[part.clone()], &zbar[part], inverse, scale);
                 let term = kernel::inner_here(dz, zbar);
                 for (dz, z) in dz.iter_mut().zip(z) {
                     *dz = -(inverse * *z + scale * *dz);
@@ -292,7 +292,12 @@ impl<'a, T: Real> Product<'a, T> {
         matmul_into(dz, onto, Matrix::new(&square, rows, rows, false), zbar);
         if value != 0.0 {
             let lambda = T::from_f64(value);
-            kernel::onto(dz, self.z, |d, z| d + lambda * z);
+            kernel::onto(
+                dz,
+                self.z,
+                #[inline(always)]
+                move |d, z| d + lambda * z,
+            );
         }
         term
     }
@@ -336,8 +341,17 @@ const SAMPLED: usize = 64;
 fn sampled_squares<T: Real>(arrays: [&[T]; 2]) -> [f64; 2] {
     let stretch = arrays[0].len() / PLACES;
     let squares = |a: &[T]| {
-        let at = |i: usize| i * stretch + i.wrapping_mul(0x9E37_79B9) % (stretch - SAMPLED);
-        (0..PLACES).map(|i| kernel::inner(&a[at(i)..][..SAMPLED], &a[at(i)..][..SAMPLED])).sum::<f64>()
+        kernel::pieces(
+            &mut [(); PLACES],
+            PLACES,
+            SAMPLED,
+            #[inline(always)]
+            |_, places| {
+                let at = |i: usize| i * stretch + i.wrapping_mul(0x9E37_79B9) % (stretch - SAMPLED);
+                let near = |i: usize| &a[at(i)..][..SAMPLED];
+                (0..places.len()).map(|i| kernel::inner_here(near(i), near(i))).sum()
+            },
+        )
     };
     let sampled = if stretch < 4 * SAMPLED { [0.0; 2] } else { arrays.map(squares) };
     if sampled.iter().all(|&sum| sum > 0.0) { sampled } else { arrays.map(|a| kernel::inner(a, a)) }

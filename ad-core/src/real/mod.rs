@@ -71,6 +71,22 @@ pub trait Real:
     fn times_plus(self, factor: Self, term: Self) -> Self;
 }
 
+/// xⁿ by repeated squaring. Not the intrinsic, and not inlined: in a loop over an array, that would be computed for each element also where
+/// n is one of the exponents that need no call.
+#[inline(never)]
+fn power<T: Real>(x: T, n: i32) -> T {
+    let one = T::from_f64(1.0);
+    let (mut power, mut square, mut left) = (one, x, n.unsigned_abs());
+    while left > 0 {
+        if left % 2 == 1 {
+            power = power * square;
+        }
+        square = square * square;
+        left /= 2;
+    }
+    if n < 0 { one / power } else { power }
+}
+
 macro_rules! real {
     ($t:ident, $elementary:ident) => {
         impl Real for $t {
@@ -93,7 +109,7 @@ macro_rules! real {
                     1 => self,
                     2 => self * self,
                     3 => self * self * self,
-                    n => $t::powi(self, n),
+                    n => power(self, n),
                 }
             }
             #[inline]
@@ -121,3 +137,23 @@ macro_rules! real {
 }
 real!(f32, single);
 real!(f64, double);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integer_powers_are_products() {
+        for n in -9..=20 {
+            for x in [-1.7, -0.3, 0.9, 1.0, 2.5] {
+                let product = (0..n.abs()).map(|_| x).product::<f64>();
+                let want = if n < 0 { 1.0 / product } else { product };
+                approx::assert_relative_eq!(Real::powi(x, n), want, max_relative = 1e-14);
+                approx::assert_relative_eq!(Real::powi(x as f32, n), (x as f32).powi(n), max_relative = 1e-6);
+            }
+            assert!(n <= 0 || Real::powi(0.0, n) == 0.0);
+        }
+        assert_eq!((Real::powi(0.0f32, 0), Real::powi(f32::NAN, 0)), (1.0, 1.0));
+        assert_eq!((Real::powi(2.0f64, i32::MIN), Real::powi(0.0f64, -2)), (0.0, f64::INFINITY));
+    }
+}

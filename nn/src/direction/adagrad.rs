@@ -54,12 +54,12 @@ impl<T: Real> Direction<T> for Adagrad<T> {
     #[track_caller]
     fn propose(&self, _theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>) -> Params<Tensor<T>> {
         let [epsilon, initial] = [self.epsilon, self.initial].map(T::from_f64);
-        self.sum.each(gradient, |[s], g| s.combined(g, |s, g| g / ((initial + (s + g * g)).sqrt() + epsilon)))
+        self.sum.each(gradient, |[s], g| s.combined(g, move |s, g| g / ((initial + (s + g * g)).sqrt() + epsilon)))
     }
 
     #[track_caller]
     fn commit(&mut self, _theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>) {
-        self.sum.advance(gradient, |[s], g| [s.combined(g, |s, g| s + g * g)]);
+        self.sum.advance(gradient, |[s], g| [s.combined(g, move |s, g| s + g * g)]);
     }
 
     fn state(&self) -> State<T> {

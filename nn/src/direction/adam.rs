@@ -61,13 +61,13 @@ impl<T: Real> Adam<T> {
     /// v after one more step.
     fn second(&self, v: &Tensor<T>, g: &Tensor<T>) -> Tensor<T> {
         let [b, c] = shares::<T>(self.betas[1]);
-        v.combined(g, |v, g| b * v + c * (g * g))
+        v.combined(g, move |v, g| b * v + c * (g * g))
     }
 }
 
 /// The greater of two arrays, elementwise; NaN where `v` is.
 fn greater<T: Real>(greatest: &Tensor<T>, v: &Tensor<T>) -> Tensor<T> {
-    greatest.combined(v, |greatest, v| if greatest > v { greatest } else { v })
+    greatest.combined(v, move |greatest, v| if greatest > v { greatest } else { v })
 }
 
 /// βⁿ, by squaring.
@@ -92,7 +92,7 @@ impl<T: Real> Direction<T> for Adam<T> {
         let epsilon = T::from_f64(self.epsilon);
         let Some(greatest) = &self.greatest else {
             return self.moments.each(gradient, |[m, v], g| {
-                m.combined_with([v, g], |m, v, g| {
+                m.combined_with([v, g], move |m, v, g| {
                     let (m, v) = (b1 * m + c1 * g, b2 * v + c2 * (g * g));
                     first * m / ((second * v).sqrt() + epsilon)
                 })
@@ -103,7 +103,7 @@ impl<T: Real> Direction<T> for Adam<T> {
         let mut greatest = greatest.arrays().iter();
         self.moments.each(gradient, |[m, _], g| {
             let v = greatest.next().expect("as many as gradients");
-            m.combined_with([v, g], |m, v, g| first * (b1 * m + c1 * g) / ((second * v).sqrt() + epsilon))
+            m.combined_with([v, g], move |m, v, g| first * (b1 * m + c1 * g) / ((second * v).sqrt() + epsilon))
         })
     }
 
@@ -117,7 +117,7 @@ impl<T: Real> Direction<T> for Adam<T> {
         let mut v = v.arrays().iter();
         self.moments.advance(gradient, |[m, _], g| {
             let v = v.next().expect("as many as gradients").clone();
-            [m.combined(g, |m, g| b * m + c * g), v]
+            [m.combined(g, move |m, g| b * m + c * g), v]
         });
         self.steps += 1;
     }

@@ -141,7 +141,7 @@ impl<T: Real, D: Direction<T>> Direction<T> for Grouped<D> {
                 (0.0, s) => o.scaled(s),
                 (lambda, s) => {
                     let (lambda, s) = (T::from_f64(lambda), T::from_f64(s));
-                    o.combined(w, |o, w| s * (o + lambda * w))
+                    o.combined(w, move |o, w| s * (o + lambda * w))
                 }
             }
         })

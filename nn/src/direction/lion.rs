@@ -47,7 +47,7 @@ impl<T: Real> Direction<T> for Lion<T> {
     fn propose(&self, _theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>) -> Params<Tensor<T>> {
         let ([b, c], [one, zero]) = (shares::<T>(self.betas[0]), [1.0, 0.0].map(T::from_f64));
         // What is neither above nor below 0 stays what it is: 0, or NaN.
-        let sign = |x| {
+        let sign = move |x| {
             if x > zero {
                 one
             } else if x < zero {
@@ -56,13 +56,13 @@ impl<T: Real> Direction<T> for Lion<T> {
                 x
             }
         };
-        self.mean.each(gradient, |[m], g| m.combined(g, |m, g| sign(b * m + c * g)))
+        self.mean.each(gradient, |[m], g| m.combined(g, move |m, g| sign(b * m + c * g)))
     }
 
     #[track_caller]
     fn commit(&mut self, _theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>) {
         let [b, c] = shares::<T>(self.betas[1]);
-        self.mean.advance(gradient, |[m], g| [m.combined(g, |m, g| b * m + c * g)]);
+        self.mean.advance(gradient, |[m], g| [m.combined(g, move |m, g| b * m + c * g)]);
     }
 
     fn momentum(&self) -> f64 {

@@ -80,7 +80,7 @@ impl<T: Real> Momentum<T> {
 /// a m + b g, elementwise.
 fn sum<T: Real>(a: f64, m: &Tensor<T>, b: f64, g: &Tensor<T>) -> Tensor<T> {
     let (a, b) = (T::from_f64(a), T::from_f64(b));
-    m.combined(g, |m, g| a * m + b * g)
+    m.combined(g, move |m, g| a * m + b * g)
 }
 
 impl<T: Real> Direction<T> for Momentum<T> {

@@ -62,13 +62,13 @@ impl<T: Real> Direction<T> for RmsProp<T> {
         let Some(mean) = &self.mean else {
             return self
                 .square
-                .each(gradient, |[v], g| v.combined(g, |v, g| g / ((b * v + c * (g * g)).sqrt() + epsilon)));
+                .each(gradient, |[v], g| v.combined(g, move |v, g| g / ((b * v + c * (g * g)).sqrt() + epsilon)));
         };
         let means = mean.each(gradient, |[mean], _| mean.clone());
         let mut means = means.arrays().iter();
         self.square.each(gradient, |[v], g| {
             let mean = means.next().expect("as many means as gradients");
-            v.combined_with([mean, g], |v, mean, g| {
+            v.combined_with([mean, g], move |v, mean, g| {
                 let (v, mean) = (b * v + c * (g * g), b * mean + c * g);
                 let spread = v - mean * mean;
                 // Never negative but for rounding.
@@ -80,9 +80,9 @@ impl<T: Real> Direction<T> for RmsProp<T> {
     #[track_caller]
     fn commit(&mut self, _theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>) {
         let [b, c] = shares::<T>(self.beta);
-        self.square.advance(gradient, |[v], g| [v.combined(g, |v, g| b * v + c * (g * g))]);
+        self.square.advance(gradient, |[v], g| [v.combined(g, move |v, g| b * v + c * (g * g))]);
         if let Some(mean) = &mut self.mean {
-            mean.advance(gradient, |[mean], g| [mean.combined(g, |mean, g| b * mean + c * g)]);
+            mean.advance(gradient, |[mean], g| [mean.combined(g, move |mean, g| b * mean + c * g)]);
         }
     }
 

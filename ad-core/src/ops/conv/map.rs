@@ -337,7 +337,7 @@ impl<T: Real> Moved<'_, T> {
             self.w.data(),
             self.dw.data(),
             #[inline(always)]
-            |w, d| w + scale * d,
+            move |w, d| w + scale * d,
         );
         let (far, dw) = (Weights::new(g, &far), Weights::new(g, self.dw.data()));
         let bias = moved_bias(self.bias, self.dbias, inverse);
@@ -345,6 +345,7 @@ impl<T: Real> Moved<'_, T> {
             #[inline(always)]
             |piece: usize, dz: &mut [T]| {
                 let (mut image, mut c) = (Buffer::stale(g.piece()), Buffer::stale(dz.len()));
+                let (inverse, scale) = (inverse, scale);
                 let (x, dx) = (g.image_of(self.x, piece), g.image_of(self.dx, piece));
                 for ((image, x), d) in image.iter_mut().zip(x).zip(dx) {
                     *image = inverse * *x + *d;

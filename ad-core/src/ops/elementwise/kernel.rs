@@ -8,6 +8,8 @@ use crate::primitive::Kind;
 use crate::real::Real;
 use crate::tensor::Tensor;
 
+// Functions are cloned before a loop, so that their numbers stay in registers, and the loop becomes vectors.
+
 /// The work of one element of a function: curved ones cost several times what others do.
 const fn weight<F: Elementwise>() -> usize {
     if matches!(F::KIND, Kind::General) { 4 } else { 1 }
@@ -22,9 +24,9 @@ impl<F: Elementwise, T: Real> Kernel for Value<'_, F, T> {
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
-        let x = &self.1[from..from + out.len()];
+        let (f, x) = (self.0.clone(), &self.1[from..from + out.len()]);
         for (o, &x) in out.iter_mut().zip(x) {
-            *o = self.0.value(x);
+            *o = f.value(x);
         }
         0.0
     }
@@ -48,10 +50,10 @@ impl<F: Elementwise, T: Real> Kernel for TimesSlope<'_, F, T> {
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
-        let part = from..from + out.len();
+        let (part, f) = (from..from + out.len(), self.f.clone());
         let (x, y, d) = (&self.x[part.clone()], &self.y[part.clone()], &self.d[part]);
         for (((o, x), y), &d) in out.iter_mut().zip(x).zip(y).zip(d) {
-            *o = d * self.f.derivative(x, y);
+            *o = d * f.derivative(x, y);
         }
         0.0
     }
@@ -91,10 +93,10 @@ impl<F: Elementwise, T: Real> Kernel for Curved<'_, F, T> {
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
-        let part = from..from + out.len();
+        let (part, f) = (from..from + out.len(), self.f.clone());
         let (x, y, ybar, dx) = (&self.x[part.clone()], &self.y[part.clone()], &self.ybar[part.clone()], &self.dx[part]);
         for ((((o, &x), &y), &ybar), &dx) in out.iter_mut().zip(x).zip(y).zip(ybar).zip(dx) {
-            *o = ybar * dx * slopes(self.f, x, y).1;
+            *o = ybar * dx * slopes(&f, x, y).1;
         }
         0.0
     }
@@ -113,12 +115,11 @@ impl<F: Elementwise, T: Real> Kernel for Turned<'_, F, T> {
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
-        let Curved { f, .. } = self.0;
-        let part = from..from + out.len();
+        let (part, f) = (from..from + out.len(), self.0.f.clone());
         let (x, y, ybar) = (&self.0.x[part.clone()], &self.0.y[part.clone()], &self.0.ybar[part.clone()]);
         let (dx, dybar) = (&self.0.dx[part.clone()], &self.1[part]);
         for (((((o, &x), &y), &ybar), &dx), &dybar) in out.iter_mut().zip(x).zip(y).zip(ybar).zip(dx).zip(dybar) {
-            let (slope, curve) = slopes(f, x, y);
+            let (slope, curve) = slopes(&f, x, y);
             *o = dybar * slope + ybar * dx * curve;
         }
         0.0
@@ -146,8 +147,7 @@ impl<F: Elementwise, T: Real> Kernel for Contracted<'_, F, T> {
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
-        let Curved { f, .. } = self.0;
-        let part = from..from + out.len();
+        let (part, f) = (from..from + out.len(), self.0.f.clone());
         let [x, y, ybar, dx] = [self.0.x, self.0.y, self.0.ybar, self.0.dx].map(|all| all[part.clone()].chunks(GROUP));
         let (mut sum, mut terms) = (0.0, [T::default(); GROUP]);
         for ((((out, x), y), ybar), dx) in out.chunks_mut(GROUP).zip(x).zip(y).zip(ybar).zip(dx) {
@@ -155,7 +155,7 @@ impl<F: Elementwise, T: Real> Kernel for Contracted<'_, F, T> {
             for (((((o, t), &x), &y), &ybar), &dx) in
                 out.iter_mut().zip(terms.iter_mut()).zip(x).zip(y).zip(ybar).zip(dx)
             {
-                let (slope, curve) = slopes(f, x, y);
+                let (slope, curve) = slopes(&f, x, y);
                 *o = slope * dx;
                 *t = ybar * dx * curve;
             }

@@ -136,7 +136,7 @@ impl<T: Real> Prodigy<T> {
         let s = sum(self.beta3, &s, weight, gradient);
         let m = sum(b1, &m, (1.0 - b1) * d, gradient);
         let (old, new) = (T::from_f64(b2), T::from_f64((1.0 - b2) * d * d));
-        let v = pairs([&v, gradient], |v, g| old * v + new * (g * g));
+        let v = pairs([&v, gradient], move |v, g| old * v + new * (g * g));
         let length = absolute_sum(&s);
         let estimate = if length > 0.0 { self.coefficient * numerator / length } else { d };
         let most = most.max(estimate);
@@ -149,7 +149,7 @@ impl<T: Real> Direction<T> for Prodigy<T> {
     fn propose(&self, theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>) -> Params<Tensor<T>> {
         let Next { numbers: [d, ..], trees: [m, v, ..] } = self.next(theta, gradient);
         let epsilon = T::from_f64(d * self.epsilon);
-        pairs([&m, &v], |m, v| m / (v.sqrt() + epsilon))
+        pairs([&m, &v], move |m, v| m / (v.sqrt() + epsilon))
     }
 
     fn commit(&mut self, theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>) {

@@ -69,13 +69,13 @@ pub(super) fn restored<T: Real, const N: usize, const M: usize>(
 /// a x + b y.
 pub(super) fn sum<T: Real>(a: f64, x: &Params<Tensor<T>>, b: f64, y: &Params<Tensor<T>>) -> Params<Tensor<T>> {
     let (a, b) = (T::from_f64(a), T::from_f64(b));
-    x.zip(y, |x, y| x.combined(y, |x, y| a * x + b * y))
+    x.zip(y, |x, y| x.combined(y, move |x, y| a * x + b * y))
 }
 
 /// `f` of each pair of elements.
 pub(super) fn pairs<T: Real>(
     [x, y]: [&Params<Tensor<T>>; 2],
-    f: impl Fn(T, T) -> T + Sync + Copy,
+    f: impl Fn(T, T) -> T + Sync + Copy + 'static,
 ) -> Params<Tensor<T>> {
     x.zip(y, |x, y| x.combined(y, f))
 }

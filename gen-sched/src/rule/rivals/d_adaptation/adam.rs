@@ -103,13 +103,13 @@ impl<T: Real> DAdaptedAdam<T> {
         let [m, v, _] = self.trees.now(gradient);
         let [b1, b2] = self.betas;
         let [old, new] = [b2, 1.0 - b2].map(T::from_f64);
-        [sum(b1, &m, (1.0 - b1) * rate, gradient), pairs([&v, gradient], |v, g| old * v + new * (g * g))]
+        [sum(b1, &m, (1.0 - b1) * rate, gradient), pairs([&v, gradient], move |v, g| old * v + new * (g * g))]
     }
 
     /// x/a with these second moments.
     fn over_a(&self, x: &Params<Tensor<T>>, v: &Params<Tensor<T>>) -> Params<Tensor<T>> {
         let epsilon = T::from_f64(self.epsilon);
-        pairs([x, v], |x, v| x / (v.sqrt() + epsilon))
+        pairs([x, v], move |x, v| x / (v.sqrt() + epsilon))
     }
 
     fn advance(&mut self, alpha: f64, gradient: &Params<Tensor<T>>) {
