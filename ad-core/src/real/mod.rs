@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn integer_powers_are_products() {
-        for n in -9..=20 {
+        for n in -9..=20i32 {
             for x in [-1.7, -0.3, 0.9, 1.0, 2.5] {
                 let product = (0..n.abs()).map(|_| x).product::<f64>();
                 let want = if n < 0 { 1.0 / product } else { product };
