@@ -53,7 +53,7 @@ const FILLING: usize = 4;
 /// The symmetric n × n matrix with this lower triangle, times `c`, some rows at a time.
 fn fill_symmetric<T: Real>(square: &mut [T], lower: &[T], n: usize, c: T) {
     kernel::pieces(square, ABREAST * n, FILLING, |piece, rows| {
-        let (top, c) = (piece * ABREAST, c);
+        let top = piece * ABREAST;
         for (row, i) in rows.chunks_exact_mut(n).zip(top..) {
             row[..=i].iter_mut().zip(&lower[i * n..]).for_each(|(v, &a)| *v = a * c);
         }

@@ -248,9 +248,9 @@ impl Primitive for CrossEntropy {
     ) {
         let classes = self.classes(x[0].shape());
         let (scale, spread) = (ybar.item().to_f64() / self.total(), self.spread(classes));
-        let slope = |x: &Tensor<T>| {
+        out.add(0, || {
             from_exponentials(
-                x,
+                x[0],
                 classes,
                 #[inline(always)]
                 |index, _, out| {
@@ -263,8 +263,7 @@ impl Primitive for CrossEntropy {
                     }
                 },
             )
-        };
-        out.add(0, || slope(x[0]));
+        });
     }
 
     /// ȳ s p ∘ (ż − Σ p ż) / W.
@@ -277,9 +276,9 @@ impl Primitive for CrossEntropy {
         let Some(dz) = dx[0] else { return };
         let classes = self.classes(dz.shape());
         let (scale, spread) = (at.ybar.item().to_f64() / self.total(), self.spread(classes));
-        let curved = |z: &Tensor<T>| {
+        out.add(0, || {
             from_exponentials(
-                z,
+                at.x[0],
                 classes,
                 #[inline(always)]
                 |index, _, out| {
@@ -293,8 +292,7 @@ impl Primitive for CrossEntropy {
                     }
                 },
             )
-        };
-        out.add(0, || curved(at.x[0]));
+        });
     }
 
     fn jvp_fused<T: Real>(&self, x: &[&Tensor<T>], y: &Tensor<T>, dx: &[Option<&Tensor<T>>]) -> Option<Tensor<T>> {

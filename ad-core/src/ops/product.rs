@@ -238,7 +238,9 @@ impl<'a, T: Real> Product<'a, T> {
             #[inline(always)]
             |row: usize, dz: &mut [T]| {
                 let part = row * cols..(row + 1) * cols;
-                let (z, zbar, inverse, scale) = (&self.z[part.clone()], &zbar[part], inverse, scale);
+                let (z, zbar) = (&self.z[part.clone()], &zbar[part]);
+                // Copies, which stay in registers.
+                let (inverse, scale) = (inverse, scale);
                 let term = kernel::inner_here(dz, zbar);
                 for (dz, z) in dz.iter_mut().zip(z) {
                     *dz = -(inverse * *z + scale * *dz);
@@ -343,13 +345,13 @@ fn sampled_squares<T: Real>(arrays: [&[T]; 2]) -> [f64; 2] {
     let squares = |a: &[T]| {
         kernel::pieces(
             &mut [(); PLACES],
-            PLACES,
+            1,
             SAMPLED,
             #[inline(always)]
-            |_, places| {
-                let at = |i: usize| i * stretch + i.wrapping_mul(0x9E37_79B9) % (stretch - SAMPLED);
-                let near = |i: usize| &a[at(i)..][..SAMPLED];
-                (0..places.len()).map(|i| kernel::inner_here(near(i), near(i))).sum()
+            |place, _| {
+                let at = place * stretch + place.wrapping_mul(0x9E37_79B9) % (stretch - SAMPLED);
+                let sample = &a[at..][..SAMPLED];
+                kernel::inner_here(sample, sample)
             },
         )
     };

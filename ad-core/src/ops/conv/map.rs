@@ -345,6 +345,7 @@ impl<T: Real> Moved<'_, T> {
             #[inline(always)]
             |piece: usize, dz: &mut [T]| {
                 let (mut image, mut c) = (Buffer::stale(g.piece()), Buffer::stale(dz.len()));
+                // Copies, which stay in registers.
                 let (inverse, scale) = (inverse, scale);
                 let (x, dx) = (g.image_of(self.x, piece), g.image_of(self.dx, piece));
                 for ((image, x), d) in image.iter_mut().zip(x).zip(dx) {
