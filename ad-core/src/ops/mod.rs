@@ -1,5 +1,6 @@
 //! The primitives, and the methods by which model code uses them.
 
+pub mod affine;
 pub mod attention;
 pub(crate) mod binary;
 pub mod conv;
@@ -17,6 +18,7 @@ pub(crate) mod reduce;
 mod rows;
 pub(crate) mod softmax;
 
+pub use affine::Affine;
 pub use attention::Attention;
 pub use binary::{Add, Compare, Div, Maximum, Minimum, Mul, Sub, Where};
 pub(crate) use conv::Convolve;
@@ -28,7 +30,7 @@ pub use layout::{BroadcastTo, Concat, Pad, Permute, Reshape, Slice, SumTo};
 pub use linear::Linear;
 pub use marker::{DerivativeOf, Output, StopGradient};
 pub use matmul::MatMul;
-pub use normalize::{Affine, Normalize};
+pub use normalize::Normalize;
 pub use pool::{MaxPool, MeanPool, MeanPoolAdjoint, Pooling};
 pub use product::{Form, Forms};
 pub use reduce::{ArgMax, CumSum, Max, Sum};

@@ -1,11 +1,9 @@
-//! Rows brought to mean 0 and mean square 1, and the scale and shift that follow them in normalisation layers.
-
-use smallvec::SmallVec;
+//! Rows brought to mean 0 and mean square 1.
 
 use crate::array::{Array, At};
-use crate::kernel::{column_sums_of, inlined, sum_of_pairs_here, sums_here, tensor_in_pieces};
-use crate::ops::binary::sum;
-use crate::ops::{Forms, Ops, recorded_as};
+use crate::kernel::{inlined, sum_of_pairs_here, sums_here, tensor_in_pieces};
+use crate::ops::rows::row;
+use crate::ops::{Ops, recorded_as};
 use crate::primitive::{Advance, Cotangents, Kind, Primitive};
 use crate::real::Real;
 use crate::tensor::Tensor;
@@ -23,12 +21,6 @@ pub struct Normalize {
     /// ε, above zero.
     pub epsilon: f64,
 }
-
-/// y = x ∘ γ + β, with γ and β along the last axis of x (…, n).
-///
-/// Bilinear in x and γ, linear in β.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Affine;
 
 /// The work of a number of a row, in additions.
 const WEIGHT: usize = 4;
@@ -75,7 +67,7 @@ impl Normalize {
     ) -> Tensor<T> {
         let (x, y, ybar) = (at.x[0], at.y, at.ybar);
         let moved = dx.map(|dx| (dx, at.dy.cloned().unwrap_or_else(|| self.product_by_rows(x, y, dx))));
-        let turned = inlined(
+        let row_by_row = inlined(
             #[inline(always)]
             |i: usize, out: &mut [T]| {
                 let [x, y, ybar] = [x, y, ybar].map(|t| row(t, i));
@@ -102,7 +94,7 @@ impl Normalize {
                 0.0
             },
         );
-        self.by_rows(x, turned).0
+        self.by_rows(x, row_by_row).0
     }
 
     /// An array of the shape of `x`, and a sum, from row after row.
@@ -122,13 +114,6 @@ impl Normalize {
     fn at<'a, T: Real>(&self, x: &[T], y: &'a [T]) -> Row<'a, T> {
         Row { y, r: self.centre_and_scale(x).1, centred: self.centred }
     }
-}
-
-/// Row `i` of the last axis.
-#[inline(always)]
-fn row<T: Real>(t: &Tensor<T>, i: usize) -> &[T] {
-    let n = t.shape().last().copied().unwrap_or(0);
-    &t.data()[i * n..][..n]
 }
 
 /// The mean of f over two rows, in double precision.
@@ -280,174 +265,6 @@ impl Primitive for Normalize {
     recorded_as!(Normalize);
 }
 
-impl Affine {
-    /// The length of a row.
-    #[track_caller]
-    fn check(x: &[usize], gain: &[usize], offset: Option<&[usize]>) -> usize {
-        match (x, gain, offset) {
-            (&[.., n], &[m], None) if n == m => n,
-            (&[.., n], &[m], Some(&[k])) if n == m && n == k => n,
-            _ => panic!("affine: input {x:?}, gain {gain:?} and offset {offset:?} do not fit (…, n), (n), (n)"),
-        }
-    }
-
-    /// Σ over rows of ȳ ∘ x.
-    fn pulled_to_gain<T: Real>(x: &Tensor<T>, ybar: &Tensor<T>) -> Tensor<T> {
-        Tensor::filled(&x.shape()[x.rank() - 1..], |sums| {
-            column_sums_of(
-                sums,
-                [ybar.data(), x.data()],
-                #[inline(always)]
-                |[ybar, x]| ybar * x,
-            );
-        })
-    }
-
-    /// Σ of the terms x ∘ γ.
-    fn summed<T: Real>(shape: &[usize], terms: &[[&Tensor<T>; 2]]) -> Tensor<T> {
-        let (sum, _) = tensor_in_pieces(
-            shape,
-            shape.last().copied().unwrap_or(0),
-            2,
-            #[inline(always)]
-            |i, out| {
-                Affine::rows(terms, None, i, out);
-                0.0
-            },
-        );
-        sum
-    }
-
-    /// Σ of the terms x ∘ γ, and β, from row after row.
-    #[inline(always)]
-    fn rows<T: Real>(terms: &[[&Tensor<T>; 2]], offset: Option<&Tensor<T>>, i: usize, out: &mut [T]) {
-        match offset {
-            Some(offset) => out.copy_from_slice(offset.data()),
-            None => out.fill(T::default()),
-        }
-        for [x, gain] in terms {
-            for ((out, x), gain) in out.iter_mut().zip(row(x, i)).zip(gain.data()) {
-                *out = *out + *x * *gain;
-            }
-        }
-    }
-}
-
-impl Primitive for Affine {
-    const KIND: Kind = Kind::Bilinear;
-
-    fn name(&self) -> &'static str {
-        "affine"
-    }
-
-    #[track_caller]
-    fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
-        let n = Affine::check(x[0].shape(), x[1].shape(), x.get(2).map(|b| b.shape()));
-        let value = inlined(
-            #[inline(always)]
-            |i: usize, out: &mut [T]| {
-                Affine::rows(&[[x[0], x[1]]], x.get(2).copied(), i, out);
-                0.0
-            },
-        );
-        tensor_in_pieces(x[0].shape(), n, 2, value).0
-    }
-
-    fn jvp<A: Array>(&self, x: &[&A], y: &A, dx: &[Option<&A>]) -> Option<A> {
-        let product = sum(dx[0].map(|d| d.times(x[1])), dx[1].map(|d| x[0].times(d)));
-        sum(product, dx.get(2).copied().flatten().map(|d| d.broadcast_to(y.shape())))
-    }
-
-    fn vjp<A: Array>(&self, x: &[&A], _y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
-        out.add(0, || ybar.times(x[1]));
-        out.add(1, || ybar.times(x[0]).sum_to(x[1].shape()));
-        if x.len() > 2 {
-            out.add(2, || ybar.sum_to(x[2].shape()));
-        }
-    }
-
-    /// x̄ = ȳ ∘ γ, γ̄ = Σ rows ȳ ∘ x, β̄ = Σ rows ȳ.
-    fn vjp_fused<T: Real>(
-        &self,
-        x: &[&Tensor<T>],
-        _y: &Tensor<T>,
-        ybar: &Tensor<T>,
-        out: &mut Cotangents<'_, Tensor<T>>,
-    ) {
-        out.add(0, || Affine::summed(x[0].shape(), &[[ybar, x[1]]]));
-        out.add(1, || Affine::pulled_to_gain(x[0], ybar));
-        if x.len() > 2 {
-            out.add(2, || ybar.sum_to(x[2].shape()));
-        }
-    }
-
-    /// ȳ̇ ∘ γ + ȳ ∘ γ̇, Σ rows (ȳ̇ ∘ x + ȳ ∘ ẋ), Σ rows ȳ̇.
-    fn vjp_tangent_fused<T: Real>(
-        &self,
-        at: &At<'_, Tensor<T>>,
-        dx: &[Option<&Tensor<T>>],
-        dybar: Option<&Tensor<T>>,
-        out: &mut Cotangents<'_, Tensor<T>>,
-    ) {
-        let (x, gain, ybar) = (at.x[0], at.x[1], at.ybar);
-        let Some(dybar) = dybar else {
-            out.add_if_some(0, || Some(Affine::summed(x.shape(), &[[ybar, dx[1]?]])));
-            out.add_if_some(1, || Some(Affine::pulled_to_gain(dx[0]?, ybar)));
-            return;
-        };
-        out.add(0, || match dx[1] {
-            Some(moved) => Affine::summed(x.shape(), &[[dybar, gain], [ybar, moved]]),
-            None => Affine::summed(x.shape(), &[[dybar, gain]]),
-        });
-        out.add(1, || match dx[0] {
-            Some(dx) => Tensor::filled(gain.shape(), |sums| {
-                column_sums_of(
-                    sums,
-                    [dybar, x, ybar, dx].map(Tensor::data),
-                    #[inline(always)]
-                    |[dybar, x, ybar, dx]| dybar * x + ybar * dx,
-                );
-            }),
-            None => Affine::pulled_to_gain(x, dybar),
-        });
-        if at.x.len() > 2 {
-            out.add(2, || dybar.sum_to(at.x[2].shape()));
-        }
-    }
-
-    fn jvp_fused<T: Real>(&self, x: &[&Tensor<T>], y: &Tensor<T>, dx: &[Option<&Tensor<T>>]) -> Option<Tensor<T>> {
-        self.advance_fused(&Advance { x, y, ybar: None, dx, multiples: &[], forms: Forms::Cheapest })?.0
-    }
-
-    /// ẋ ∘ γ + x ∘ γ̇ + β̇ and 2⟨ȳ, ẋ ∘ γ̇⟩.
-    fn advance_fused<T: Real>(&self, node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {
-        let Advance { x, y, ybar, dx, .. } = *node;
-        let terms = [dx[0].map(|d| [d, x[1]]), dx[1].map(|d| [x[0], d])];
-        let terms: SmallVec<[[&Tensor<T>; 2]; 2]> = terms.into_iter().flatten().collect();
-        let offset = dx.get(2).copied().flatten();
-        let n = Affine::check(x[0].shape(), x[1].shape(), None);
-        let (dy, term) = tensor_in_pieces(
-            y.shape(),
-            n,
-            4,
-            #[inline(always)]
-            |i, dy| {
-                Affine::rows(&terms, offset, i, dy);
-                let (Some(dx), Some(gain), Some(ybar)) = (dx[0], dx[1], ybar) else { return 0.0 };
-                let [curved] = sums_here(
-                    [row(dx, i), row(ybar, i), gain.data()],
-                    #[inline(always)]
-                    |[dx, ybar, gain]| [dx * gain * ybar],
-                );
-                curved
-            },
-        );
-        Some((Some(dy), 2.0 * term))
-    }
-
-    recorded_as!(Affine);
-}
-
 #[cfg(test)]
 mod tests {
     use approx::assert_relative_eq;
@@ -471,12 +288,5 @@ mod tests {
     fn a_constant_row_is_zero() {
         let x = Tensor::full(&[1, 40], 3.0f32);
         assert_eq!(x.normalize(true, 1e-5).data(), [0.0; 40]);
-    }
-
-    #[test]
-    #[should_panic(expected = "affine: input [2, 3], gain [2] and offset Some([3]) do not fit (…, n), (n), (n)")]
-    fn a_gain_of_another_length_is_refused() {
-        let x = Tensor::full(&[2, 3], 1.0);
-        x.affine(&Tensor::full(&[2], 1.0), Some(&Tensor::full(&[3], 0.0)));
     }
 }

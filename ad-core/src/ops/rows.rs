@@ -21,6 +21,13 @@ pub(super) fn width(shape: &[usize], axis: usize) -> Option<usize> {
     (shape[axis] > 0 && axis + 1 == shape.len()).then_some(shape[axis])
 }
 
+/// Row `i` of the last axis.
+#[inline(always)]
+pub(super) fn row<T: Real>(t: &Tensor<T>, i: usize) -> &[T] {
+    let n = t.shape().last().copied().unwrap_or(0);
+    &t.data()[i * n..][..n]
+}
+
 /// What `f` makes of an array in rows along an axis, given their length; other axes than the last change places with it first.
 pub(super) fn along<T: Real>(x: &Tensor<T>, axis: usize, f: impl Fn(&Tensor<T>, usize) -> Tensor<T>) -> Tensor<T> {
     if let Some(width) = width(x.shape(), axis) {
@@ -245,7 +252,7 @@ impl<'a, T: Real> Moving<'a, T> {
 
     /// p ∘ (w − Σ p w) of a row with w = ȳ̇ + (ẋ − Σ p ẋ) ∘ (ȳ − Σ p ȳ), given ȳ̇ in `out`. For use within a kernel.
     #[inline(always)]
-    pub(super) fn turned_here(self, out: &mut [T]) {
+    pub(super) fn adjoint_tangent_here(self, out: &mut [T]) {
         let Moving { p, dx, ybar, .. } = self;
         let [of_dx, of_ybar] = [dx, ybar].map(|d| T::from_f64(inner_here(p, d)));
         for ((o, &dx), &ybar) in out.iter_mut().zip(dx).zip(ybar) {
@@ -288,7 +295,7 @@ pub(super) fn contracted<T: Real>(shape: &[usize], rows: Moving<'_, T>) -> (Tens
 
 /// The tangent of the adjoint x̄ = p ∘ (ȳ − Σ p ȳ), where ȳ moves by ȳ̇ (`None` is zero): p ∘ (w − Σ p w) of each row, with
 /// w = ȳ̇ + (ẋ − Σ p ẋ) ∘ (ȳ − Σ p ȳ).
-pub(super) fn turned<T: Real>(shape: &[usize], rows: Moving<'_, T>, dybar: Option<&[T]>) -> Tensor<T> {
+pub(super) fn adjoint_tangent<T: Real>(shape: &[usize], rows: Moving<'_, T>, dybar: Option<&[T]>) -> Tensor<T> {
     let row = inlined(
         #[inline(always)]
         |i: usize, out: &mut [T]| {
@@ -296,15 +303,9 @@ pub(super) fn turned<T: Real>(shape: &[usize], rows: Moving<'_, T>, dybar: Optio
                 Some(dybar) => out.copy_from_slice(&dybar[i * rows.width..][..rows.width]),
                 None => out.fill(T::default()),
             }
-            rows.row(i).turned_here(out);
+            rows.row(i).adjoint_tangent_here(out);
             0.0
         },
     );
     tensor_in_pieces(shape, rows.width, EXPONENTIAL, row).0
-}
-
-/// Σ p v² − (Σ p v)² = Σ p (v − mean)² for Σ p = 1, by the second form, which does not cancel.
-pub(super) fn variance(pairs: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
-    let mean: f64 = pairs.clone().map(|(p, v)| p * v).sum();
-    pairs.map(|(p, v)| p * (v - mean) * (v - mean)).sum()
 }

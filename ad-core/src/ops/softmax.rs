@@ -3,7 +3,7 @@
 
 use crate::array::{Array, At};
 use crate::ops::reduce::Lanes;
-use crate::ops::rows::{self, Moving, variance};
+use crate::ops::rows::{self, Moving};
 use crate::ops::{Ops, recorded_as};
 use crate::primitive::{Advance, Cotangents, Kind, Primitive, general_vjp_tangent, general_vjp_then_curved};
 use crate::real::Real;
@@ -93,12 +93,12 @@ impl Primitive for Softmax {
         out: &mut Cotangents<'_, Tensor<T>>,
     ) {
         match self.moving(at.y, dx[0], Some(at.ybar)) {
-            Some(moving) => out.add(0, || rows::turned(at.y.shape(), moving, None)),
+            Some(moving) => out.add(0, || rows::adjoint_tangent(at.y.shape(), moving, None)),
             None => general_vjp_tangent(self, at, dx, out),
         }
     }
 
-    /// As derived at `rows::turned`.
+    /// As derived at `rows::adjoint_tangent`.
     fn vjp_tangent_fused<T: Real>(
         &self,
         at: &At<'_, Tensor<T>>,
@@ -107,7 +107,7 @@ impl Primitive for Softmax {
         out: &mut Cotangents<'_, Tensor<T>>,
     ) {
         match self.moving(at.y, dx[0], Some(at.ybar)) {
-            Some(moving) => out.add(0, || rows::turned(at.y.shape(), moving, dybar.map(Tensor::data))),
+            Some(moving) => out.add(0, || rows::adjoint_tangent(at.y.shape(), moving, dybar.map(Tensor::data))),
             None => general_vjp_then_curved(self, at, dx, dybar, out),
         }
     }
@@ -184,6 +184,12 @@ impl Primitive for LogSumExp {
     }
 
     recorded_as!(LogSumExp);
+}
+
+/// Σ p v² − (Σ p v)² = Σ p (v − mean)² for Σ p = 1, by the second form, which does not cancel.
+fn variance(pairs: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
+    let mean: f64 = pairs.clone().map(|(p, v)| p * v).sum();
+    pairs.map(|(p, v)| p * (v - mean) * (v - mean)).sum()
 }
 
 #[cfg(test)]

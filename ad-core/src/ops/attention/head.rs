@@ -271,7 +271,7 @@ impl<'a, T: Real> Head<'a, T> {
         let mut dsbar = self.at.scores([[&*bar.obar, &**dv]].into_iter().chain(moved));
         let moving = self.moving(&d.scores, &bar.pbar);
         for (i, row) in dsbar.chunks_exact_mut(n).enumerate() {
-            moving.row(i).turned_here(row);
+            moving.row(i).adjoint_tangent_here(row);
         }
         let (sbar, dsbar) = (&*bar.sbar, &*dsbar);
         self.at.store(

@@ -107,9 +107,9 @@ pub(super) fn curved<T: Real>(f: &impl Elementwise, at: &At<'_, Tensor<T>>, dx: 
 }
 
 /// f′(x) ȳ̇ + ȳ f″(x) ẋ.
-struct Turned<'a, F, T>(Curved<'a, F, T>, &'a [T]);
+struct AdjointTangent<'a, F, T>(Curved<'a, F, T>, &'a [T]);
 
-impl<F: Elementwise, T: Real> Kernel for Turned<'_, F, T> {
+impl<F: Elementwise, T: Real> Kernel for AdjointTangent<'_, F, T> {
     type Item = T;
     const WEIGHT: usize = weight::<F>();
 
@@ -126,13 +126,13 @@ impl<F: Elementwise, T: Real> Kernel for Turned<'_, F, T> {
     }
 }
 
-pub(super) fn turned<T: Real>(
+pub(super) fn adjoint_tangent<T: Real>(
     f: &impl Elementwise,
     at: &At<'_, Tensor<T>>,
     dx: &Tensor<T>,
     dybar: &Tensor<T>,
 ) -> Tensor<T> {
-    tensor(dx.shape(), &Turned(Curved::new(f, at, dx), dybar.data())).0
+    tensor(dx.shape(), &AdjointTangent(Curved::new(f, at, dx), dybar.data())).0
 }
 
 /// f′(x) ẋ, and Σ ȳ f″(x) ẋ² on the way.

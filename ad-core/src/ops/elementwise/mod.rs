@@ -111,7 +111,7 @@ impl<F: Elementwise> Primitive for Map<F> {
         out: &mut Cotangents<'_, Tensor<T>>,
     ) {
         match (dx[0], dybar, Self::FLAT) {
-            (Some(dx), Some(dybar), false) => out.add(0, || kernel::turned(&self.0, at, dx, dybar)),
+            (Some(dx), Some(dybar), false) => out.add(0, || kernel::adjoint_tangent(&self.0, at, dx, dybar)),
             (_, Some(dybar), _) => self.vjp_fused(at.x, at.y, dybar, out),
             (_, None, _) => self.vjp_curved_fused(at, dx, out),
         }
