@@ -59,7 +59,7 @@ impl<T: Real> Direction<T> for Adagrad<T> {
 
     #[track_caller]
     fn commit(&mut self, _theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>) {
-        self.sum.advance(gradient, |[s], g| [s.combined(g, move |s, g| s + g * g)]);
+        self.sum.advance(gradient, |[s], g| [s.combined(g, |s, g| s + g * g)]);
     }
 
     fn state(&self) -> State<T> {

@@ -67,7 +67,7 @@ impl<T: Real> Adam<T> {
 
 /// The greater of two arrays, elementwise; NaN where `v` is.
 fn greater<T: Real>(greatest: &Tensor<T>, v: &Tensor<T>) -> Tensor<T> {
-    greatest.combined(v, move |greatest, v| if greatest > v { greatest } else { v })
+    greatest.combined(v, |greatest, v| if greatest > v { greatest } else { v })
 }
 
 /// βⁿ, by squaring.
