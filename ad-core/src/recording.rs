@@ -36,14 +36,16 @@ pub struct Recording<A: Array> {
 }
 
 impl<A: Array> Recording<A> {
+    /// Without nodes, with room for those of a small network, so that recording it does not move them again and again.
     pub(crate) fn new() -> Self {
+        const NODES: usize = 64;
         Recording {
-            ops: Vec::new(),
-            values: Vec::new(),
-            inputs: Vec::new(),
-            ends: Vec::new(),
-            active: Vec::new(),
-            leaves: Vec::new(),
+            ops: Vec::with_capacity(NODES),
+            values: Vec::with_capacity(NODES),
+            inputs: Vec::with_capacity(2 * NODES),
+            ends: Vec::with_capacity(NODES),
+            active: Vec::with_capacity(NODES),
+            leaves: Vec::with_capacity(NODES / 2),
         }
     }
 

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, MatMut, MatRef, Par};
+use pulp::{Arch, Simd, WithSimd};
 
 use crate::buffer::Buffer;
 use crate::parallel::{self, Apart, SLOTS, slot};
@@ -278,19 +279,37 @@ fn block<T: Real>(c: MatMut<'_, T>, onto: Onto<'_, T>, a: MatRef<'_, T>, b: MatR
     columns(c, onto, b, groups).for_each(|(c, onto, b)| group(c, onto, a, b));
 }
 
-/// One group of columns.
+/// One group of columns. A row that each of the result's starts from is added at the end: written before, it would bring the result's place
+/// into the cache while nothing else is done, which the product does beside computing.
 fn group<T: Real>(mut c: MatMut<'_, T>, onto: Onto<'_, T>, a: MatRef<'_, T>, b: MatRef<'_, T>) {
     let accum = match onto {
-        Onto::Nothing => Accum::Replace,
+        Onto::Nothing | Onto::Row(_) => Accum::Replace,
         Onto::Present => Accum::Add,
-        Onto::Row(row) => {
-            for c in c.as_mut().row_iter_mut() {
-                c.try_as_row_major_mut().expect("results are row-major").as_slice_mut().copy_from_slice(row);
-            }
-            Accum::Add
-        }
     };
-    T::product(c, accum, a, b);
+    T::product(c.as_mut(), accum, a, b);
+    if let Onto::Row(row) = onto {
+        Arch::new().dispatch(AddRow { c, row });
+    }
+}
+
+/// c with a row added to each of its rows.
+struct AddRow<'a, T> {
+    c: MatMut<'a, T>,
+    row: &'a [T],
+}
+
+impl<T: Real> WithSimd for AddRow<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        for c in self.c.row_iter_mut() {
+            let c = c.try_as_row_major_mut().expect("results are row-major").as_slice_mut();
+            for (c, &r) in c.iter_mut().zip(self.row) {
+                *c = *c + r;
+            }
+        }
+    }
 }
 
 /// The lower triangle, diagonal included, of c = a b, of n × k by k × n, where the product is known to be symmetric; c is row-major, and

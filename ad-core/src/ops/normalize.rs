@@ -1,7 +1,7 @@
 //! Rows brought to mean 0 and mean square 1.
 
 use crate::array::{Array, At};
-use crate::kernel::{inlined, sum_of_pairs_here, sums_here, tensor_in_pieces};
+use crate::kernel::{inlined, sums_here, tensor_in_pieces};
 use crate::ops::rows::row;
 use crate::ops::{Ops, recorded_as};
 use crate::primitive::{Advance, Cotangents, Kind, Primitive};
@@ -103,23 +103,29 @@ impl Normalize {
     }
 
     /// What is subtracted from a row, and r.
+    ///
+    /// Both come of one pass over d = x − x₀, which is 0 for a row of equal numbers: mean c² = mean d² − (mean d)². Cancellation loses
+    /// a factor of the row's length at most, since x₀ is one of the n numbers: (mean d)² ≤ n mean c².
     #[inline(always)]
     fn centre_and_scale<T: Real>(&self, x: &[T]) -> (f64, f64) {
-        let centre = if self.centred { mean(x, x, |x, _| x) } else { 0.0 };
-        let square = mean(x, x, |x, _| (x - centre) * (x - centre));
-        (centre, 1.0 / (square + self.epsilon).sqrt())
+        let n = x.len() as f64;
+        let first = if self.centred { x.first().map_or(0.0, |x| x.to_f64()) } else { 0.0 };
+        let [sum, squares] = sums_here(
+            [x],
+            #[inline(always)]
+            |[x]| {
+                let d = x - first;
+                [d, d * d]
+            },
+        );
+        let mean = if self.centred { sum / n } else { 0.0 };
+        (first + mean, 1.0 / (squares / n - mean * mean + self.epsilon).sqrt())
     }
 
     #[inline(always)]
     fn at<'a, T: Real>(&self, x: &[T], y: &'a [T]) -> Row<'a, T> {
         Row { y, r: self.centre_and_scale(x).1, centred: self.centred }
     }
-}
-
-/// The mean of f over two rows, in double precision.
-#[inline(always)]
-fn mean<T: Real>(a: &[T], b: &[T], f: impl Fn(f64, f64) -> f64) -> f64 {
-    sum_of_pairs_here(a, b, f) / a.len() as f64
 }
 
 /// A normalised row y, with its r.
