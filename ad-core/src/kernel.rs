@@ -326,7 +326,12 @@ pub(crate) fn inner_here<T: Real>(a: &[T], b: &[T]) -> f64 {
 /// Σ aᵢ in double precision. For use within a kernel.
 #[inline(always)]
 pub(crate) fn sum_here<T: Real>(a: &[T]) -> f64 {
-    sum_of_pairs_here(a, a, |a, _| a)
+    let [sum] = sums_here(
+        [a],
+        #[inline(always)]
+        |[a]| [a],
+    );
+    sum
 }
 
 /// Running sums that a sum is interleaved in.

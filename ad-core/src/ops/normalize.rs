@@ -50,7 +50,7 @@ impl Normalize {
             x,
             #[inline(always)]
             |i, out| {
-                let [x, y, v] = [x, y, v].map(|t| row(t, i));
+                let (x, y, v) = (row(x, i), row(y, i), row(v, i));
                 self.at(x, y).product(v).write(out);
                 0.0
             },
@@ -70,7 +70,7 @@ impl Normalize {
         let row_by_row = inlined(
             #[inline(always)]
             |i: usize, out: &mut [T]| {
-                let [x, y, ybar] = [x, y, ybar].map(|t| row(t, i));
+                let (x, y, ybar) = (row(x, i), row(y, i), row(ybar, i));
                 let at = self.at(x, y);
                 match dybar {
                     Some(dybar) => at.product(row(dybar, i)).write(out),
@@ -161,7 +161,7 @@ impl<'a, T: Real> Row<'a, T> {
 impl<T: Real> Product<'_, T> {
     #[inline(always)]
     fn write(&self, out: &mut [T]) {
-        let [r, shift, along] = [self.r, self.shift, self.along].map(T::from_f64);
+        let (r, shift, along) = (T::from_f64(self.r), T::from_f64(self.shift), T::from_f64(self.along));
         for ((out, v), y) in out.iter_mut().zip(self.v).zip(self.y) {
             *out = r * ((*v - shift) - along * *y);
         }
@@ -169,7 +169,7 @@ impl<T: Real> Product<'_, T> {
 
     #[inline(always)]
     fn add_times(&self, factor: T, out: &mut [T]) {
-        let [r, shift, along] = [self.r, self.shift, self.along].map(T::from_f64);
+        let (r, shift, along) = (T::from_f64(self.r), T::from_f64(self.shift), T::from_f64(self.along));
         let factor = factor * r;
         for ((out, v), y) in out.iter_mut().zip(self.v).zip(self.y) {
             *out = *out + factor * ((*v - shift) - along * *y);
@@ -252,7 +252,7 @@ impl Primitive for Normalize {
             x,
             #[inline(always)]
             |i, dy| {
-                let [x, y, ybar, dx] = [x, y, ybar, dx].map(|t| row(t, i));
+                let (x, y, ybar, dx) = (row(x, i), row(y, i), row(ybar, i), row(dx, i));
                 let at = self.at(x, y);
                 let product = at.product(dx);
                 product.write(dy);

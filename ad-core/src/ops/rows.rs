@@ -1,7 +1,7 @@
 //! Rows of exponentials: what softmax, its logarithm, log-sum-exp and cross-entropy compute where the numbers that belong
 //! together lie side by side.
 
-use crate::kernel::{inlined, inner_here, pieces, sum_here, tensor_in_pieces};
+use crate::kernel::{inlined, inner_here, pieces, sum_here, sums_here, tensor_in_pieces};
 use crate::ops::Ops;
 use crate::real::{Real, ln_in_parts};
 use crate::shape::Shape;
@@ -246,15 +246,15 @@ impl<'a, T: Real> Moving<'a, T> {
     /// A row of each.
     #[inline(always)]
     pub(super) fn row(&self, i: usize) -> Moving<'a, T> {
-        let [p, dx, ybar] = [self.p, self.dx, self.ybar].map(|all| &all[i * self.width..][..self.width]);
-        Moving { p, dx, ybar, width: self.width }
+        let part = i * self.width..(i + 1) * self.width;
+        Moving { p: &self.p[part.clone()], dx: &self.dx[part.clone()], ybar: &self.ybar[part], width: self.width }
     }
 
     /// p ∘ (w − Σ p w) of a row with w = ȳ̇ + (ẋ − Σ p ẋ) ∘ (ȳ − Σ p ȳ), given ȳ̇ in `out`. For use within a kernel.
     #[inline(always)]
     pub(super) fn adjoint_tangent_here(self, out: &mut [T]) {
         let Moving { p, dx, ybar, .. } = self;
-        let [of_dx, of_ybar] = [dx, ybar].map(|d| T::from_f64(inner_here(p, d)));
+        let (of_dx, of_ybar) = (T::from_f64(inner_here(p, dx)), T::from_f64(inner_here(p, ybar)));
         for ((o, &dx), &ybar) in out.iter_mut().zip(dx).zip(ybar) {
             *o = *o + (dx - of_dx) * (ybar - of_ybar);
         }
@@ -265,16 +265,16 @@ impl<'a, T: Real> Moving<'a, T> {
     #[inline(always)]
     pub(super) fn contracted_here(self, out: &mut [T]) -> f64 {
         let Moving { p, dx, ybar, .. } = self;
-        let (mut sum, mut offs, mut terms) = (0.0, [T::default(); GROUP], [T::default(); GROUP]);
-        let [of_dx, of_ybar] = [dx, ybar].map(|d| T::from_f64(inner_here(p, d)));
-        let pieces = p.chunks(GROUP).zip(dx.chunks(GROUP)).zip(ybar.chunks(GROUP));
-        for (out, ((p, dx), ybar)) in out.chunks_mut(GROUP).zip(pieces) {
-            let (offs, terms) = (&mut offs[..out.len()], &mut terms[..out.len()]);
-            offs.iter_mut().zip(dx).for_each(|(off, &dx)| *off = dx - of_dx);
-            out.iter_mut().zip(p).zip(&*offs).for_each(|((o, &p), &off)| *o = p * off);
-            terms.iter_mut().zip(&*out).zip(ybar).for_each(|((t, &o), &ybar)| *t = o * (ybar - of_ybar));
-            sum += inner_here(terms, offs);
+        let (of_dx, of_ybar) = (T::from_f64(inner_here(p, dx)), T::from_f64(inner_here(p, ybar)));
+        for ((o, &p), &dx) in out.iter_mut().zip(p).zip(dx) {
+            *o = p * (dx - of_dx);
         }
+        let (of_dx, of_ybar) = (of_dx.to_f64(), of_ybar.to_f64());
+        let [sum] = sums_here(
+            [out, dx, ybar],
+            #[inline(always)]
+            |[dp, dx, ybar]| [dp * (dx - of_dx) * (ybar - of_ybar)],
+        );
         sum
     }
 }

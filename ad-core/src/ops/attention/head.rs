@@ -1,7 +1,6 @@
 //! One head of one sequence, on tensors.
 
 use super::Attention;
-use crate::buffer::Buffer;
 use crate::gemm::{Matrix, Onto, matmul_into};
 use crate::kernel::{inlined, inner_here, sum_here};
 use crate::ops::rows::{self, Moving};
@@ -39,47 +38,88 @@ pub(super) struct Place<'a> {
     pub(super) head: usize,
 }
 
+/// Room for the matrices of one head after another: one buffer for all, since to get a buffer for each and to give it back takes longer than
+/// many a loop over it.
+pub(super) struct Room<'r, T>(&'r mut [T]);
+
+impl<'r, T: Real> Room<'r, T> {
+    /// Room in this buffer.
+    pub(super) fn new(buffer: &'r mut [T]) -> Self {
+        Room(buffer)
+    }
+
+    /// Numbers of no particular value.
+    #[inline(always)]
+    fn take(&mut self, len: usize) -> &'r mut [T] {
+        let (taken, rest) = std::mem::take(&mut self.0).split_at_mut(len);
+        self.0 = rest;
+        taken
+    }
+}
+
+/// How many matrices a visit to a head needs room for.
+#[derive(Clone, Copy)]
+pub(super) struct Matrices {
+    /// Of (positions × size).
+    tall: usize,
+    /// Of (positions × positions).
+    square: usize,
+}
+
+impl Matrices {
+    pub(super) const VALUE: Matrices = Matrices { tall: 4, square: 1 };
+    pub(super) const TANGENT: Matrices = Matrices { tall: 7, square: 3 };
+    pub(super) const COTANGENT: Matrices = Matrices { tall: 7, square: 3 };
+    pub(super) const COTANGENT_TANGENT: Matrices = Matrices { tall: 11, square: 6 };
+    pub(super) const ADVANCE: Matrices = Matrices { tall: 8, square: 7 };
+
+    /// Numbers of all of them.
+    pub(super) fn numbers(self, s: &Sizes) -> usize {
+        s.positions * (self.tall * s.size + self.square * s.positions)
+    }
+}
+
 /// A head of a sequence: its numbers Q/√d, K and V, and its shares P.
-pub(super) struct Head<'a, T: Real> {
-    at: Place<'a>,
-    qkv: [Buffer<T>; 3],
-    p: Buffer<T>,
+pub(super) struct Head<'r, T: Real> {
+    at: Place<'r>,
+    qkv: [&'r [T]; 3],
+    p: &'r [T],
+    room: Room<'r, T>,
 }
 
 /// Adjoints within a head that the output's gives: P̄ and S̄.
-struct Adjoints<T: Real> {
-    obar: Buffer<T>,
-    pbar: Buffer<T>,
-    sbar: Buffer<T>,
+struct Adjoints<'r, T> {
+    obar: &'r [T],
+    pbar: &'r [T],
+    sbar: &'r [T],
 }
 
 /// Tangents within a head: those of Q/√d, K and V, and Ṡ.
-struct Tangents<T: Real> {
-    qkv: [Buffer<T>; 3],
-    scores: Buffer<T>,
+struct Tangents<'r, T> {
+    qkv: [&'r [T]; 3],
+    scores: &'r [T],
 }
 
 impl Place<'_> {
     /// The three parts of the input or its tangent, the first divided by √d.
     #[inline(always)]
-    fn three<T: Real>(&self, x: &Tensor<T>) -> [Buffer<T>; 3] {
+    fn three<'r, T: Real>(&self, x: &Tensor<T>, room: &mut Room<'r, T>) -> [&'r [T]; 3] {
         let scale = T::from_f64(self.s.scale());
-        // Not by `map`, which would not be inlined, hence not vectorised as its kernel is.
-        let mut parts = [self.loaded(x, 3, 0), self.loaded(x, 3, 1), self.loaded(x, 3, 2)];
-        for q in parts[0].iter_mut() {
+        let q = self.loaded(x, [3, 0], room);
+        for q in q.iter_mut() {
             *q = *q * scale;
         }
-        parts
+        [q, self.loaded(x, [3, 1], room), self.loaded(x, [3, 2], room)]
     }
 
     /// The head's numbers in one of the `parts` of an array (batch, positions, parts · width), as (positions × size).
     #[inline(always)]
-    fn loaded<T: Real>(&self, x: &Tensor<T>, parts: usize, part: usize) -> Buffer<T> {
+    fn loaded<'r, T: Real>(&self, x: &Tensor<T>, [parts, part]: [usize; 2], room: &mut Room<'r, T>) -> &'r mut [T] {
         let Sizes { positions, size, .. } = self.s;
         let width = parts * self.s.width();
         let rows = x.data()[self.sequence * positions * width..].chunks_exact(width);
         let from = part * self.s.width() + self.head * size;
-        let mut out = Buffer::stale(positions * size);
+        let out = room.take(positions * size);
         for (out, row) in out.chunks_exact_mut(size).zip(rows) {
             for (out, x) in out.iter_mut().zip(&row[from..from + size]) {
                 *out = *x;
@@ -114,11 +154,15 @@ impl Place<'_> {
 
     /// Σ a bᵀ of (positions × size) factors.
     #[inline(always)]
-    fn scores<'b, T: Real>(&self, factors: impl Iterator<Item = [&'b [T]; 2]>) -> Buffer<T> {
-        let mut out = Buffer::stale(self.s.positions * self.s.positions);
+    fn scores<'b, 'r, T: Real>(
+        &self,
+        factors: impl Iterator<Item = [&'b [T]; 2]>,
+        room: &mut Room<'r, T>,
+    ) -> &'r mut [T] {
+        let out = room.take(self.s.positions * self.s.positions);
         let mut onto = Onto::Nothing;
         for [a, b] in factors {
-            matmul_into(&mut out, onto, self.tall(a), self.tall(b).transpose());
+            matmul_into(out, onto, self.tall(a), self.tall(b).transpose());
             onto = Onto::Present;
         }
         out
@@ -126,12 +170,17 @@ impl Place<'_> {
 
     /// Σ a b, or aᵀ b, of a (positions × positions) by a (positions × size) factor.
     #[inline(always)]
-    fn mixed<'b, T: Real>(&self, turned: bool, factors: impl Iterator<Item = [&'b [T]; 2]>) -> Buffer<T> {
-        let mut out = Buffer::stale(self.s.positions * self.s.size);
+    fn mixed<'b, 'r, T: Real>(
+        &self,
+        turned: bool,
+        factors: impl Iterator<Item = [&'b [T]; 2]>,
+        room: &mut Room<'r, T>,
+    ) -> &'r [T] {
+        let out = room.take(self.s.positions * self.s.size);
         let mut onto = Onto::Nothing;
         for [a, b] in factors {
             let a = if turned { self.square(a).transpose() } else { self.square(a) };
-            matmul_into(&mut out, onto, a, self.tall(b));
+            matmul_into(out, onto, a, self.tall(b));
             onto = Onto::Present;
         }
         out
@@ -169,20 +218,20 @@ impl Place<'_> {
     }
 }
 
-impl<'a, T: Real> Head<'a, T> {
+impl<'r, T: Real> Head<'r, T> {
     #[inline(always)]
-    pub(super) fn new(at: Place<'a>, x: &Tensor<T>) -> Self {
-        let qkv = at.three(x);
-        let mut p = at.scores([[&*qkv[0], &*qkv[1]]].into_iter());
-        at.softmax(&mut p);
-        Head { at, qkv, p }
+    pub(super) fn new(at: Place<'r>, x: &Tensor<T>, mut room: Room<'r, T>) -> Self {
+        let qkv = at.three(x, &mut room);
+        let p = at.scores([[qkv[0], qkv[1]]].into_iter(), &mut room);
+        at.softmax(p);
+        Head { at, qkv, p, room }
     }
 
     /// A (positions × positions) array from what `f` makes of each row, and a sum.
     #[inline(always)]
-    fn rows(&self, mut f: impl FnMut(usize, &mut [T]) -> f64) -> (Buffer<T>, f64) {
+    fn rows(&mut self, mut f: impl FnMut(usize, &mut [T]) -> f64) -> (&'r [T], f64) {
         let n = self.at.s.positions;
-        let (mut out, mut sum) = (Buffer::stale(n * n), 0.0);
+        let (out, mut sum) = (self.room.take(n * n), 0.0);
         for (i, row) in out.chunks_exact_mut(n).enumerate() {
             sum += f(i, row);
         }
@@ -191,13 +240,13 @@ impl<'a, T: Real> Head<'a, T> {
 
     /// P ∘ (v − Σ P ∘ v).
     #[inline(always)]
-    fn spread(&self, v: &[T]) -> Buffer<T> {
-        let n = self.at.s.positions;
+    fn spread(&mut self, v: &[T]) -> &'r [T] {
+        let (n, p) = (self.at.s.positions, self.p);
         let row = inlined(
             #[inline(always)]
             |i: usize, out: &mut [T]| {
                 out.copy_from_slice(&v[i * n..][..n]);
-                rows::centred_here(out, &self.p[i * n..][..n]);
+                rows::centred_here(out, &p[i * n..][..n]);
                 0.0
             },
         );
@@ -206,98 +255,120 @@ impl<'a, T: Real> Head<'a, T> {
 
     /// P with tangents of the scores and the adjoint of P.
     #[inline(always)]
-    fn moving<'b>(&'b self, scores: &'b [T], pbar: &'b [T]) -> Moving<'b, T> {
-        Moving { p: &self.p, dx: scores, ybar: pbar, width: self.at.s.positions }
+    fn moving(&self, scores: &'r [T], pbar: &'r [T]) -> Moving<'r, T> {
+        Moving { p: self.p, dx: scores, ybar: pbar, width: self.at.s.positions }
+    }
+
+    /// Σ a bᵀ.
+    #[inline(always)]
+    fn scores<'b>(&mut self, factors: impl Iterator<Item = [&'b [T]; 2]>) -> &'r mut [T] {
+        self.at.scores(factors, &mut self.room)
+    }
+
+    /// Stores Σ a b, or Σ aᵀ b, of a (positions × positions) by a (positions × size) factor times a number, as one of the parts of `out`.
+    #[inline(always)]
+    fn store<'b>(
+        &mut self,
+        out: &mut [T],
+        part: [usize; 2],
+        scale: f64,
+        turned: bool,
+        factors: impl Iterator<Item = [&'b [T]; 2]>,
+    ) {
+        let product = self.at.mixed(turned, factors, &mut self.room);
+        self.at.store(out, part, scale, product);
     }
 
     /// O = P V.
     #[inline(always)]
-    pub(super) fn value(&self, out: &mut [T]) {
-        let o = self.at.mixed(false, [[&*self.p, &*self.qkv[2]]].into_iter());
-        self.at.store(out, [1, 0], 1.0, &o);
+    pub(super) fn value(mut self, out: &mut [T]) {
+        let factors = [[self.p, self.qkv[2]]];
+        self.store(out, [1, 0], 1.0, false, factors.into_iter());
     }
 
     #[inline(always)]
-    fn tangents(&self, dx: &Tensor<T>) -> Tangents<T> {
-        let qkv = self.at.three(dx);
-        let scores = self.at.scores([[&*qkv[0], &*self.qkv[1]], [&*self.qkv[0], &*qkv[1]]].into_iter());
-        Tangents { qkv, scores }
+    fn tangents(&mut self, dx: &Tensor<T>) -> Tangents<'r, T> {
+        let qkv = self.at.three(dx, &mut self.room);
+        let factors = [[qkv[0], self.qkv[1]], [self.qkv[0], qkv[1]]];
+        Tangents { qkv, scores: self.scores(factors.into_iter()) }
     }
 
     /// Ȯ = Ṗ V + P V̇.
     #[inline(always)]
-    fn output_tangent(&self, dp: &[T], dv: &[T], out: &mut [T]) {
-        let o = self.at.mixed(false, [[dp, &*self.qkv[2]], [&*self.p, dv]].into_iter());
-        self.at.store(out, [1, 0], 1.0, &o);
+    fn output_tangent(&mut self, dp: &[T], dv: &[T], out: &mut [T]) {
+        let factors = [[dp, self.qkv[2]], [self.p, dv]];
+        self.store(out, [1, 0], 1.0, false, factors.into_iter());
     }
 
     #[inline(always)]
-    pub(super) fn tangent(&self, dx: &Tensor<T>, out: &mut [T]) {
+    pub(super) fn tangent(mut self, dx: &Tensor<T>, out: &mut [T]) {
         let d = self.tangents(dx);
-        self.output_tangent(&self.spread(&d.scores), &d.qkv[2], out);
+        let dp = self.spread(d.scores);
+        self.output_tangent(dp, d.qkv[2], out);
     }
 
     #[inline(always)]
-    fn adjoints(&self, ybar: &Tensor<T>) -> Adjoints<T> {
-        let obar = self.at.loaded(ybar, 1, 0);
-        let pbar = self.at.scores([[&*obar, &*self.qkv[2]]].into_iter());
-        let sbar = self.spread(&pbar);
+    fn adjoints(&mut self, ybar: &Tensor<T>) -> Adjoints<'r, T> {
+        let obar: &[T] = self.at.loaded(ybar, [1, 0], &mut self.room);
+        let factors = [[obar, self.qkv[2]]];
+        let pbar = self.scores(factors.into_iter());
+        let sbar = self.spread(pbar);
         Adjoints { obar, pbar, sbar }
     }
 
     /// Q̄ = S̄ K/√d, K̄ = S̄ᵀ Q/√d and V̄ = Pᵀ Ō.
     #[inline(always)]
-    pub(super) fn cotangent(&self, ybar: &Tensor<T>, out: &mut [T]) {
+    pub(super) fn cotangent(mut self, ybar: &Tensor<T>, out: &mut [T]) {
         let Adjoints { obar, sbar, .. } = self.adjoints(ybar);
-        let [q, k, _] = &self.qkv;
-        self.at.store(out, [3, 0], self.at.s.scale(), &self.at.mixed(false, [[&*sbar, &**k]].into_iter()));
-        self.at.store(out, [3, 1], 1.0, &self.at.mixed(true, [[&*sbar, &**q]].into_iter()));
-        self.at.store(out, [3, 2], 1.0, &self.at.mixed(true, [[&*self.p, &*obar]].into_iter()));
+        let ([q, k, _], p) = (self.qkv, self.p);
+        self.store(out, [3, 0], self.at.s.scale(), false, [[sbar, k]].into_iter());
+        self.store(out, [3, 1], 1.0, true, [[sbar, q]].into_iter());
+        self.store(out, [3, 2], 1.0, true, [[p, obar]].into_iter());
     }
 
     /// The derivative of [`cotangent`](Head::cotangent): that of S̄ as of softmax's adjoint, with P̄̇ = Ō̇Vᵀ + ŌV̇ᵀ, and the product
     /// rule for the rest.
     #[inline(always)]
-    pub(super) fn cotangent_tangent(&self, dx: &Tensor<T>, ybar: &Tensor<T>, dybar: Option<&Tensor<T>>, out: &mut [T]) {
-        let (n, [q, k, v]) = (self.at.s.positions, &self.qkv);
+    pub(super) fn cotangent_tangent(
+        mut self,
+        dx: &Tensor<T>,
+        ybar: &Tensor<T>,
+        dybar: Option<&Tensor<T>>,
+        out: &mut [T],
+    ) {
+        let (n, [q, k, v], p) = (self.at.s.positions, self.qkv, self.p);
         let (d, bar) = (self.tangents(dx), self.adjoints(ybar));
-        let [dq, dk, dv] = &d.qkv;
-        let dobar = dybar.map(
-            #[inline(always)]
-            |dybar| self.at.loaded(dybar, 1, 0),
-        );
-        let dobar = dobar.as_deref();
-        let moved = dobar.map(|dobar| [dobar, &**v]);
-        let mut dsbar = self.at.scores([[&*bar.obar, &**dv]].into_iter().chain(moved));
-        let moving = self.moving(&d.scores, &bar.pbar);
+        let [dq, dk, dv] = d.qkv;
+        let dobar: Option<&[T]> = match dybar {
+            Some(dybar) => Some(self.at.loaded(dybar, [1, 0], &mut self.room)),
+            None => None,
+        };
+        let moved = dobar.map(|dobar| [dobar, v]);
+        let dsbar = self.scores([[bar.obar, dv]].into_iter().chain(moved));
+        let moving = self.moving(d.scores, bar.pbar);
         for (i, row) in dsbar.chunks_exact_mut(n).enumerate() {
             moving.row(i).adjoint_tangent_here(row);
         }
-        let (sbar, dsbar) = (&*bar.sbar, &*dsbar);
-        self.at.store(
-            out,
-            [3, 0],
-            self.at.s.scale(),
-            &self.at.mixed(false, [[dsbar, &**k], [sbar, &**dk]].into_iter()),
-        );
-        self.at.store(out, [3, 1], 1.0, &self.at.mixed(true, [[dsbar, &**q], [sbar, &**dq]].into_iter()));
-        let dp = self.spread(&d.scores);
-        let moved = dobar.map(|dobar| [&*self.p, dobar]);
-        self.at.store(out, [3, 2], 1.0, &self.at.mixed(true, [[&*dp, &*bar.obar]].into_iter().chain(moved)));
+        let (sbar, dsbar) = (bar.sbar, &*dsbar);
+        self.store(out, [3, 0], self.at.s.scale(), false, [[dsbar, k], [sbar, dk]].into_iter());
+        self.store(out, [3, 1], 1.0, true, [[dsbar, q], [sbar, dq]].into_iter());
+        let dp = self.spread(d.scores);
+        let moved = dobar.map(|dobar| [p, dobar]);
+        self.store(out, [3, 2], 1.0, true, [[dp, bar.obar]].into_iter().chain(moved));
     }
 
     /// Ȯ, and the curvature term.
     #[inline(always)]
-    pub(super) fn advance(&self, dx: &Tensor<T>, ybar: &Tensor<T>, out: &mut [T]) -> f64 {
+    pub(super) fn advance(mut self, dx: &Tensor<T>, ybar: &Tensor<T>, out: &mut [T]) -> f64 {
         let (d, bar) = (self.tangents(dx), self.adjoints(ybar));
-        let moving = self.moving(&d.scores, &bar.pbar);
+        let moving = self.moving(d.scores, bar.pbar);
         let (dp, of_softmax) = self.rows(
             #[inline(always)]
             |i, row| moving.row(i).contracted_here(row),
         );
-        self.output_tangent(&dp, &d.qkv[2], out);
-        let products = self.at.scores([[&*d.qkv[0], &*d.qkv[1]]].into_iter());
-        let by_values = self.at.scores([[&*bar.obar, &*d.qkv[2]]].into_iter());
-        of_softmax + 2.0 * (inner_here(&bar.sbar, &products) + inner_here(&by_values, &dp))
+        self.output_tangent(dp, d.qkv[2], out);
+        let products = self.scores([[d.qkv[0], d.qkv[1]]].into_iter());
+        let by_values = self.scores([[bar.obar, d.qkv[2]]].into_iter());
+        of_softmax + 2.0 * (inner_here(bar.sbar, products) + inner_here(by_values, dp))
     }
 }

@@ -6,6 +6,7 @@ mod head;
 use std::sync::Arc;
 
 use crate::array::{Array, At};
+use crate::buffer::Buffer;
 use crate::kernel::tensor_in_pieces;
 use crate::levels::Levels;
 use crate::ops::recorded_as;
@@ -13,7 +14,7 @@ use crate::primitive::{Advance, Cotangents, Kind, Primitive, Visit};
 use crate::real::Real;
 use crate::tensor::Tensor;
 
-use head::{Head, Place, Sizes};
+use head::{Head, Matrices, Place, Room, Sizes};
 
 /// Self-attention of the queries, keys and values that x (batch, positions, 3 · width) holds one after another, each cut into
 /// heads of width / heads numbers; gives (batch, positions, width).
@@ -73,12 +74,13 @@ impl Attention {
     }
 
     /// An array of one stretch a sequence, and a sum, from each head of each sequence: `f` is given what the sequence's stretch is,
-    /// and what the head reads.
+    /// and what the head reads, with room for so many matrices.
     fn by_heads<T: Real>(
         &self,
         x: &Tensor<T>,
         last: usize,
-        f: impl Fn(&Head<'_, T>, &mut [T]) -> f64 + Sync,
+        matrices: Matrices,
+        f: impl Fn(Head<'_, T>, &mut [T]) -> f64 + Sync,
     ) -> (Tensor<T>, f64) {
         let s = self.sizes(x.shape());
         let shape = [s.batch, s.positions, last];
@@ -88,9 +90,9 @@ impl Attention {
             4 * s.positions,
             #[inline(always)]
             |sequence, out| {
-                let mut sum = 0.0;
+                let (mut sum, mut buffer) = (0.0, Buffer::stale(matrices.numbers(&s)));
                 for head in 0..s.heads {
-                    sum += f(&Head::new(Place { of: self, s, sequence, head }, x), out);
+                    sum += f(Head::new(Place { of: self, s, sequence, head }, x, Room::new(&mut buffer)), out);
                 }
                 sum
             },
@@ -102,6 +104,7 @@ impl Attention {
         self.by_heads(
             x,
             x.shape()[2],
+            Matrices::COTANGENT,
             #[inline(always)]
             |head, out| {
                 head.cotangent(ybar, out);
@@ -125,6 +128,7 @@ impl Primitive for Attention {
         self.by_heads(
             x[0],
             width,
+            Matrices::VALUE,
             #[inline(always)]
             |head, out| {
                 head.value(out);
@@ -147,6 +151,7 @@ impl Primitive for Attention {
         let (dy, _) = self.by_heads(
             x[0],
             y.shape()[2],
+            Matrices::TANGENT,
             #[inline(always)]
             |head, out| {
                 head.tangent(dx, out);
@@ -181,6 +186,7 @@ impl Primitive for Attention {
                 let (dxbar, _) = self.by_heads(
                     x,
                     x.shape()[2],
+                    Matrices::COTANGENT_TANGENT,
                     #[inline(always)]
                     |head, out| {
                         head.cotangent_tangent(dx, at.ybar, dybar, out);
@@ -206,6 +212,7 @@ impl Primitive for Attention {
         let (dy, term) = self.by_heads(
             node.x[0],
             node.y.shape()[2],
+            Matrices::ADVANCE,
             #[inline(always)]
             |head, out| head.advance(dx, ybar, out),
         );
