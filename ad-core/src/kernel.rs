@@ -2,6 +2,7 @@
 //! equal bit for bit for any number of threads.
 
 use std::marker::PhantomData;
+use std::ops::Add;
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -271,37 +272,66 @@ impl<T: Real> Kernel for Inner<'_, T> {
     }
 }
 
-/// N sums Σ f(aᵢ, bᵢ, …) over arrays of one length, in double precision, in interleaved lanes: a single running sum would wait for each
-/// addition to finish. For use within a kernel.
+/// N sums Σ f(aᵢ, bᵢ, …) over arrays of one length, in double precision. For use within a kernel.
 #[inline(always)]
 pub(crate) fn sums_here<T: Real, const M: usize, const N: usize>(
     arrays: [&[T]; M],
     f: impl Fn([f64; M]) -> [f64; N],
 ) -> [f64; N] {
+    sums_of(
+        arrays,
+        #[inline(always)]
+        |x| x.to_f64(),
+        f,
+    )
+}
+
+/// N sums Σ f(aᵢ, bᵢ, …) over rows of one length, in their own precision: of a row of hundreds each lane adds up a few numbers, so the error is
+/// that of a few roundings. In half the time of [`sums_here`] in single precision. For use within a kernel.
+#[inline(always)]
+pub(crate) fn sums_of_row_here<T: Real, const M: usize, const N: usize>(
+    rows: [&[T]; M],
+    f: impl Fn([T; M]) -> [T; N],
+) -> [T; N] {
+    sums_of(
+        rows,
+        #[inline(always)]
+        |x| x,
+        f,
+    )
+}
+
+/// N sums Σ f(aᵢ, bᵢ, …) over converted arrays of one length, in interleaved lanes: a single running sum would wait for each addition to finish.
+#[inline(always)]
+fn sums_of<T: Copy, S: Copy + Default + Add<Output = S>, const M: usize, const N: usize>(
+    arrays: [&[T]; M],
+    converted: impl Fn(T) -> S,
+    f: impl Fn([S; M]) -> [S; N],
+) -> [S; N] {
     let parts = arrays.map(|a| a.as_chunks::<LANES>());
-    let mut sums = [0.0; N];
+    let mut sums = [S::default(); N];
     for i in 0..parts[0].1.len() {
-        let terms = f(parts.map(|(_, rest)| rest[i].to_f64()));
+        let terms = f(parts.map(|(_, rest)| converted(rest[i])));
         for n in 0..N {
-            sums[n] += terms[n];
+            sums[n] = sums[n] + terms[n];
         }
     }
     // Short arrays have nothing in the lanes: those are not gone through.
     if parts[0].0.is_empty() {
         return sums;
     }
-    let mut lanes = [[0.0; LANES]; N];
+    let mut lanes = [[S::default(); LANES]; N];
     for i in 0..parts[0].0.len() {
         let chunk = parts.map(|(whole, _)| &whole[i]);
         for l in 0..LANES {
-            let terms = f(chunk.map(|a| a[l].to_f64()));
+            let terms = f(chunk.map(|a| converted(a[l])));
             for n in 0..N {
-                lanes[n][l] += terms[n];
+                lanes[n][l] = lanes[n][l] + terms[n];
             }
         }
     }
     for n in 0..N {
-        sums[n] += sum_of_lanes(lanes[n]);
+        sums[n] = sums[n] + sum_of_lanes(lanes[n]);
     }
     sums
 }
@@ -339,12 +369,12 @@ const LANES: usize = 32;
 
 /// The sum of the lanes, a power of two of them, by halves.
 #[inline(always)]
-fn sum_of_lanes<const N: usize>(mut lanes: [f64; N]) -> f64 {
+fn sum_of_lanes<S: Copy + Add<Output = S>, const N: usize>(mut lanes: [S; N]) -> S {
     let mut n = N;
     while n > 1 {
         n /= 2;
         for l in 0..n {
-            lanes[l] += lanes[l + n];
+            lanes[l] = lanes[l] + lanes[l + n];
         }
     }
     lanes[0]

@@ -1,7 +1,7 @@
 //! Rows brought to mean 0 and mean square 1.
 
 use crate::array::{Array, At};
-use crate::kernel::{inlined, sums_here, tensor_in_pieces};
+use crate::kernel::{inlined, sums_here, sums_of_row_here, tensor_in_pieces};
 use crate::ops::rows::row;
 use crate::ops::{Ops, recorded_as};
 use crate::primitive::{Advance, Cotangents, Kind, Primitive};
@@ -78,11 +78,12 @@ impl Normalize {
                 }
                 if let Some((dx, dy)) = &moved {
                     let (dx, dy, pulled) = (row(dx, i), row(dy, i), at.product(ybar));
-                    let [m, dq] = sums_here(
+                    let [m, dq] = sums_of_row_here(
                         [y, dx, dy, ybar],
                         #[inline(always)]
                         |[y, dx, dy, ybar]| [y * dx, dy * ybar],
                     );
+                    let (m, dq) = (m.to_f64(), dq.to_f64());
                     let factor = |mean: f64| T::from_f64(-at.r * mean);
                     let n = y.len() as f64;
                     pulled.add_times(factor(m / n), out);
@@ -148,12 +149,12 @@ impl<'a, T: Real> Row<'a, T> {
     /// The Jacobian times v; mean(y v) is the mean with v centred too, since that of y is 0.
     #[inline(always)]
     fn product(&self, v: &'a [T]) -> Product<'a, T> {
-        let [along, shift] = sums_here(
+        let [along, shift] = sums_of_row_here(
             [self.y, v],
             #[inline(always)]
             |[y, v]| [y * v, v],
         );
-        let (along, shift) = (along / v.len() as f64, shift / v.len() as f64);
+        let (along, shift) = (along.to_f64() / v.len() as f64, shift.to_f64() / v.len() as f64);
         Product { y: self.y, v, r: self.r, shift: if self.centred { shift } else { 0.0 }, along }
     }
 }
@@ -257,11 +258,12 @@ impl Primitive for Normalize {
                 let product = at.product(dx);
                 product.write(dy);
                 // Where a differs from ẋ, the mean of ẏ is 0.
-                let [curved, by_tangent, by_value] = sums_here(
+                let [curved, by_tangent, by_value] = sums_of_row_here(
                     [&*dy, dx, ybar, y],
                     #[inline(always)]
                     |[dy, dx, ybar, y]| [dy * dx, ybar * dy, ybar * y],
                 );
+                let (curved, by_tangent, by_value) = (curved.to_f64(), by_tangent.to_f64(), by_value.to_f64());
                 -at.r * (2.0 * product.along * by_tangent + curved / dy.len() as f64 * by_value)
             },
         );

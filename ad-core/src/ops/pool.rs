@@ -292,13 +292,16 @@ fn tangent_by_twos<T: Real>(g: &Geometry, [x, dx]: [&[T]; 2], y: &[T], dy: &mut 
     let length = g.places[1];
     let rows = y.chunks_exact(length).zip(dy.chunks_exact_mut(length));
     for ((y, dy), ([upper, lower], [d_upper, d_lower])) in rows.zip(g.pairs(x).zip(g.pairs(dx))) {
-        let moved = d_upper.iter().zip(d_lower);
-        for (((y, dy), (above, below)), (d_above, d_below)) in y.iter().zip(dy).zip(upper.iter().zip(lower)).zip(moved)
-        {
-            // The last that is looked at takes precedence, so from the last to the first.
-            *dy = if takes(below[0], *y) { d_below[0] } else { d_below[1] };
-            *dy = if takes(above[1], *y) { d_above[1] } else { *dy };
-            *dy = if takes(above[0], *y) { d_above[0] } else { *dy };
+        // The last that is looked at takes precedence, so from the last to the first; row by row, of both numbers of a pair whichever is
+        // taken: what is read only if it is, does not become vectors.
+        for (((y, dy), below), [left, right]) in y.iter().zip(&mut *dy).zip(lower).zip(d_lower) {
+            let (left, right) = (*left, *right);
+            *dy = if takes(below[0], *y) { left } else { right };
+        }
+        for (((y, dy), above), [left, right]) in y.iter().zip(dy).zip(upper).zip(d_upper) {
+            let (left, right, lower) = (*left, *right, *dy);
+            let found = if takes(above[1], *y) { right } else { lower };
+            *dy = if takes(above[0], *y) { left } else { found };
         }
     }
 }

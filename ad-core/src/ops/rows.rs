@@ -1,7 +1,7 @@
 //! Rows of exponentials: what softmax, its logarithm, log-sum-exp and cross-entropy compute where the numbers that belong
 //! together lie side by side.
 
-use crate::kernel::{inlined, inner_here, pieces, sum_here, sums_here, tensor_in_pieces};
+use crate::kernel::{inlined, pieces, sum_here, sums_of_row_here, tensor_in_pieces};
 use crate::ops::Ops;
 use crate::real::{Real, ln_in_parts};
 use crate::shape::Shape;
@@ -210,10 +210,21 @@ pub(super) fn log_sums<T: Real>(x: &Tensor<T>, width: usize) -> Tensor<T> {
     tensor_in_pieces(&shape, 1, EXPONENTIAL * width, log_sum).0
 }
 
+/// Σ p v of a row.
+#[inline(always)]
+pub(super) fn mean_here<T: Real>(p: &[T], v: &[T]) -> T {
+    let [mean] = sums_of_row_here(
+        [p, v],
+        #[inline(always)]
+        |[p, v]| [p * v],
+    );
+    mean
+}
+
 /// p ∘ (w − Σ p w) of a row, given w in `out`. For use within a kernel.
 #[inline(always)]
 pub(super) fn centred_here<T: Real>(out: &mut [T], p: &[T]) {
-    let mean = T::from_f64(inner_here(p, out));
+    let mean = mean_here(p, out);
     for (o, &p) in out.iter_mut().zip(p) {
         *o = p * (*o - mean);
     }
@@ -254,7 +265,7 @@ impl<'a, T: Real> Moving<'a, T> {
     #[inline(always)]
     pub(super) fn adjoint_tangent_here(self, out: &mut [T]) {
         let Moving { p, dx, ybar, .. } = self;
-        let (of_dx, of_ybar) = (T::from_f64(inner_here(p, dx)), T::from_f64(inner_here(p, ybar)));
+        let (of_dx, of_ybar) = (mean_here(p, dx), mean_here(p, ybar));
         for ((o, &dx), &ybar) in out.iter_mut().zip(dx).zip(ybar) {
             *o = *o + (dx - of_dx) * (ybar - of_ybar);
         }
@@ -265,17 +276,16 @@ impl<'a, T: Real> Moving<'a, T> {
     #[inline(always)]
     pub(super) fn contracted_here(self, out: &mut [T]) -> f64 {
         let Moving { p, dx, ybar, .. } = self;
-        let (of_dx, of_ybar) = (T::from_f64(inner_here(p, dx)), T::from_f64(inner_here(p, ybar)));
+        let (of_dx, of_ybar) = (mean_here(p, dx), mean_here(p, ybar));
         for ((o, &p), &dx) in out.iter_mut().zip(p).zip(dx) {
             *o = p * (dx - of_dx);
         }
-        let (of_dx, of_ybar) = (of_dx.to_f64(), of_ybar.to_f64());
-        let [sum] = sums_here(
+        let [sum] = sums_of_row_here(
             [out, dx, ybar],
             #[inline(always)]
             |[dp, dx, ybar]| [dp * (dx - of_dx) * (ybar - of_ybar)],
         );
-        sum
+        sum.to_f64()
     }
 }
 

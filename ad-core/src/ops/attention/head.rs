@@ -2,7 +2,7 @@
 
 use super::Attention;
 use crate::gemm::{Matrix, Onto, matmul_into};
-use crate::kernel::{inlined, inner_here, sum_here};
+use crate::kernel::{inlined, inner_here, sum_here, sums_of_row_here};
 use crate::ops::rows::{self, Moving};
 use crate::real::Real;
 use crate::tensor::Tensor;
@@ -71,7 +71,7 @@ impl Matrices {
     pub(super) const TANGENT: Matrices = Matrices { tall: 7, square: 3 };
     pub(super) const COTANGENT: Matrices = Matrices { tall: 7, square: 3 };
     pub(super) const COTANGENT_TANGENT: Matrices = Matrices { tall: 11, square: 6 };
-    pub(super) const ADVANCE: Matrices = Matrices { tall: 8, square: 7 };
+    pub(super) const ADVANCE: Matrices = Matrices { tall: 10, square: 5 };
 
     /// Numbers of all of them.
     pub(super) fn numbers(self, s: &Sizes) -> usize {
@@ -275,8 +275,14 @@ impl<'r, T: Real> Head<'r, T> {
         turned: bool,
         factors: impl Iterator<Item = [&'b [T]; 2]>,
     ) {
-        let product = self.at.mixed(turned, factors, &mut self.room);
+        let product = self.mixed(turned, factors);
         self.at.store(out, part, scale, product);
+    }
+
+    /// Σ a b, or Σ aᵀ b, of a (positions × positions) by a (positions × size) factor.
+    #[inline(always)]
+    fn mixed<'b>(&mut self, turned: bool, factors: impl Iterator<Item = [&'b [T]; 2]>) -> &'r [T] {
+        self.at.mixed(turned, factors, &mut self.room)
     }
 
     /// O = P V.
@@ -360,15 +366,29 @@ impl<'r, T: Real> Head<'r, T> {
     /// Ȯ, and the curvature term.
     #[inline(always)]
     pub(super) fn advance(mut self, dx: &Tensor<T>, ybar: &Tensor<T>, out: &mut [T]) -> f64 {
+        let (n, p) = (self.at.s.positions, self.p);
         let (d, bar) = (self.tangents(dx), self.adjoints(ybar));
-        let moving = self.moving(d.scores, bar.pbar);
-        let (dp, of_softmax) = self.rows(
+        let [dq, dk, dv] = d.qkv;
+        let row = inlined(
             #[inline(always)]
-            |i, row| moving.row(i).contracted_here(row),
+            |i: usize, dp: &mut [T]| {
+                let (p, scores, sbar) = (&p[i * n..][..n], &d.scores[i * n..][..n], &bar.sbar[i * n..][..n]);
+                let mean = rows::mean_here(p, scores);
+                for ((dp, p), scores) in dp.iter_mut().zip(p).zip(scores) {
+                    *dp = *p * (*scores - mean);
+                }
+                let [term] = sums_of_row_here(
+                    [sbar, scores],
+                    #[inline(always)]
+                    |[sbar, scores]| [sbar * (scores - mean) * (scores - mean)],
+                );
+                term.to_f64()
+            },
         );
-        self.output_tangent(dp, d.qkv[2], out);
-        let products = self.scores([[d.qkv[0], d.qkv[1]]].into_iter());
-        let by_values = self.scores([[bar.obar, d.qkv[2]]].into_iter());
-        of_softmax + 2.0 * (inner_here(bar.sbar, products) + inner_here(by_values, dp))
+        let (dp, of_softmax) = self.rows(row);
+        self.output_tangent(dp, dv, out);
+        let by_scores = self.mixed(false, [[bar.sbar, dk]].into_iter());
+        let by_values = self.mixed(false, [[dp, dv]].into_iter());
+        of_softmax + 2.0 * (inner_here(by_scores, dq) + inner_here(by_values, bar.obar))
     }
 }

@@ -30,7 +30,7 @@ use head::{Head, Matrices, Place, Room, Sizes};
 /// ```text
 ///   Ṡ = (Q̇Kᵀ + QK̇ᵀ)/√d     Ṗ = P ∘ (Ṡ − Σ P ∘ Ṡ)       Ȯ = ṖV + PV̇
 ///   P̄ = ŌVᵀ                 S̄ = P ∘ (P̄ − Σ P ∘ P̄)       V̄ = PᵀŌ   Q̄ = S̄K/√d   K̄ = S̄ᵀQ/√d
-///   Ō·Ö = 2⟨S̄, Q̇K̇ᵀ/√d⟩ + ⟨P̄, P ∘ (D² − Σ P ∘ D²)⟩ + 2⟨Ō, ṖV̇⟩   with D = Ṡ − Σ P ∘ Ṡ
+///   Ō·Ö = 2⟨S̄K̇, Q̇/√d⟩ + ⟨S̄, D²⟩ + 2⟨Ō, ṖV̇⟩            with D = Ṡ − Σ P ∘ Ṡ
 /// ```
 ///
 /// where sums are along the keys.
