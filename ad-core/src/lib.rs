@@ -85,6 +85,7 @@ pub mod recording;
 pub mod registry;
 pub mod shape;
 mod show;
+mod sums;
 pub mod sweep;
 pub mod tape;
 pub mod tensor;

@@ -19,8 +19,9 @@ pub use crate::kernel::inner;
 
 use crate::buffer::Buffer;
 use crate::gemm::lower_into;
-use crate::kernel::{self, Kernel, sum_of_pairs_here};
+use crate::kernel::{self, Kernel};
 use crate::real::Real;
+use crate::sums::sum_of_pairs_here;
 
 /// square = c a aᵀ, c times the Gram matrix of the rows of an n × k matrix: n × n, of which one half is computed, with n(n + 1)k
 /// operations, and copied to the other.

@@ -3,12 +3,13 @@
 use smallvec::SmallVec;
 
 use crate::array::{Array, At};
-use crate::kernel::{column_sums_of, inlined, sums_here, tensor_in_pieces};
+use crate::kernel::{column_sums_of, inlined, tensor_in_pieces};
 use crate::ops::binary::sum;
 use crate::ops::rows::row;
 use crate::ops::{Forms, Ops, recorded_as};
 use crate::primitive::{Advance, Cotangents, Kind, Primitive};
 use crate::real::Real;
+use crate::sums::sums_here;
 use crate::tensor::Tensor;
 
 /// y = x ∘ γ + β, with γ and β along the last axis of x (…, n).

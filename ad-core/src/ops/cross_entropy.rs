@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use crate::array::{Array, At};
 use crate::buffer::Buffer;
-use crate::kernel::{inner_here, pieces, sum_here, sum_of_pairs_here};
+use crate::kernel::pieces;
 use crate::ops::rows::{EXPONENTIAL, exponentials_here, from_exponentials, rows_at_once, shift, with_exponentials};
 use crate::ops::{Forms, Ops, recorded_as};
 use crate::primitive::{Advance, Cotangents, Kind, Primitive};
 use crate::real::Real;
 use crate::shape::count;
+use crate::sums::{inner_here, sum_here, sum_of_pairs_here};
 use crate::tensor::Tensor;
 
 /// Mean cross-entropy of class labels under softmax, as PyTorch's `cross_entropy` defines it.

@@ -1,11 +1,12 @@
 //! Rows brought to mean 0 and mean square 1.
 
 use crate::array::{Array, At};
-use crate::kernel::{inlined, sums_here, sums_of_row_here, tensor_in_pieces};
+use crate::kernel::{inlined, tensor_in_pieces};
 use crate::ops::rows::row;
 use crate::ops::{Ops, recorded_as};
 use crate::primitive::{Advance, Cotangents, Kind, Primitive};
 use crate::real::Real;
+use crate::sums::{sums_here, sums_of_row_here};
 use crate::tensor::Tensor;
 
 /// y = r c along the last axis: c = x − mean x if `centred`, else x, and r = 1/√(mean c² + ε).

@@ -21,6 +21,7 @@ use crate::matrix::gram_into;
 use crate::parallel;
 use crate::primitive::{Multiple, Visit};
 use crate::real::Real;
+use crate::sums;
 
 /// A form in which a product advances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,7 +242,7 @@ impl<'a, T: Real> Product<'a, T> {
                 let (z, zbar) = (&self.z[part.clone()], &zbar[part]);
                 // Copies, which stay in registers.
                 let (inverse, scale) = (inverse, scale);
-                let term = kernel::inner_here(dz, zbar);
+                let term = sums::inner_here(dz, zbar);
                 for (dz, z) in dz.iter_mut().zip(z) {
                     *dz = -(inverse * *z + scale * *dz);
                 }
@@ -351,7 +352,7 @@ fn sampled_squares<T: Real>(arrays: [&[T]; 2]) -> [f64; 2] {
             |place, _| {
                 let at = place * stretch + place.wrapping_mul(0x9E37_79B9) % (stretch - SAMPLED);
                 let sample = &a[at..][..SAMPLED];
-                kernel::inner_here(sample, sample)
+                sums::inner_here(sample, sample)
             },
         )
     };

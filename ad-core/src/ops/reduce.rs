@@ -1,11 +1,12 @@
 //! Sums, maxima and cumulative sums over axes, and argmax.
 
 use crate::array::Array;
-use crate::kernel::{column_sums, pieces, sum_here};
+use crate::kernel::{column_sums, pieces};
 use crate::ops::{Ops, recorded_as};
 use crate::primitive::{Cotangents, Kind, Primitive};
 use crate::real::Real;
 use crate::shape::{Axes, Offsets, Shape, count, strides};
+use crate::sums::sum_here;
 use crate::tensor::Tensor;
 
 /// Sum over axes, accumulated in double precision; reduced axes keep size 1 if `keep`.

@@ -1,10 +1,11 @@
 //! Rows of exponentials: what softmax, its logarithm, log-sum-exp and cross-entropy compute where the numbers that belong
 //! together lie side by side.
 
-use crate::kernel::{inlined, pieces, sum_here, sums_of_row_here, tensor_in_pieces};
+use crate::kernel::{inlined, pieces, tensor_in_pieces};
 use crate::ops::Ops;
 use crate::real::{Real, ln_in_parts};
 use crate::shape::Shape;
+use crate::sums::{sum_here, sums_of_row_here};
 use crate::tensor::Tensor;
 
 /// About how many numbers are worked on at a time: short rows together, so that vectors are full, and few enough to stay in the

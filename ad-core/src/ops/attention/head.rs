@@ -2,9 +2,10 @@
 
 use super::Attention;
 use crate::gemm::{Matrix, Onto, matmul_into};
-use crate::kernel::{inlined, inner_here, sum_here, sums_of_row_here};
+use crate::kernel::inlined;
 use crate::ops::rows::{self, Moving};
 use crate::real::Real;
+use crate::sums::{inner_here, sums_of_row_here};
 use crate::tensor::Tensor;
 
 /// The sizes of an attention.
@@ -209,8 +210,13 @@ impl Place<'_> {
         for (query, row) in scores.chunks_exact_mut(n).enumerate() {
             row[seen(query)..].fill(T::default());
             // A query that sees no key has exponentials of −∞ alone, and no shares.
-            let sum = sum_here(row);
-            let share = T::from_f64(if sum > 0.0 { 1.0 / sum } else { 0.0 });
+            let [sum] = sums_of_row_here(
+                [row],
+                #[inline(always)]
+                |[s]| [s],
+            );
+            let (none, one) = (T::default(), T::from_f64(1.0));
+            let share = if sum > none { one / sum } else { none };
             for s in row.iter_mut() {
                 *s = *s * share;
             }

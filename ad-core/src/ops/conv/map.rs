@@ -10,10 +10,11 @@ use super::geometry::Geometry;
 use super::lower::{lower, raise_onto};
 use crate::buffer::Buffer;
 use crate::gemm::{Matrix, Onto, counted, matmul_into};
-use crate::kernel::{self, inlined, inner_here, pieces, tensor_in_pieces};
+use crate::kernel::{self, inlined, pieces, tensor_in_pieces};
 use crate::ops::product::{Form, Forms, Motion, balance, moved_bias};
 use crate::parallel;
 use crate::real::Real;
+use crate::sums::inner_here;
 use crate::tensor::Tensor;
 
 /// Tasks that a sum over the batch is cut into.

@@ -2,10 +2,11 @@
 
 use crate::array::At;
 use crate::dual::Dual;
-use crate::kernel::{Kernel, inner_here, tensor};
+use crate::kernel::{Kernel, tensor};
 use crate::ops::elementwise::Elementwise;
 use crate::primitive::Kind;
 use crate::real::Real;
+use crate::sums::inner_here;
 use crate::tensor::Tensor;
 
 // Functions are cloned before a loop, so that their numbers stay in registers, and the loop becomes vectors.
