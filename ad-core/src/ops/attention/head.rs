@@ -2,8 +2,7 @@
 
 use super::Attention;
 use crate::gemm::{Matrix, Onto, matmul_into};
-use crate::kernel::inlined;
-use crate::ops::rows::{self, Moving};
+use crate::ops::rows;
 use crate::real::Real;
 use crate::sums::{inner_here, sums_of_row_here};
 use crate::tensor::Tensor;
@@ -58,7 +57,38 @@ impl<'r, T: Real> Room<'r, T> {
     }
 }
 
-/// How many matrices a visit to a head needs room for.
+/// What a sequence holds of an array (batch, positions, parts · width): each part of each head as (positions × size), one after another. Of three
+/// parts the first is divided by √d.
+///
+/// Rows are read from the first to the last number, once for all heads: that is how the processor expects memory to be read.
+#[derive(Clone, Copy)]
+pub(super) struct Sequence<'r, T>(&'r [T]);
+
+impl<'r, T: Real> Sequence<'r, T> {
+    #[inline(always)]
+    pub(super) fn load(s: &Sizes, sequence: usize, x: &Tensor<T>, room: &mut Room<'r, T>) -> Self {
+        let Sizes { positions, size, heads, .. } = *s;
+        let (width, one) = (x.shape()[2], T::from_f64(1.0));
+        let scale = if width == 3 * s.width() { T::from_f64(s.scale()) } else { one };
+        let out = room.take(positions * width);
+        for (position, row) in x.data()[sequence * positions * width..][..out.len()].chunks_exact(width).enumerate() {
+            for (i, from) in row.chunks_exact(size).enumerate() {
+                let factor = if i < heads { scale } else { one };
+                for (out, x) in out[(i * positions + position) * size..][..size].iter_mut().zip(from) {
+                    *out = *x * factor;
+                }
+            }
+        }
+        Sequence(out)
+    }
+
+    /// No array.
+    pub(super) fn none() -> Self {
+        Sequence(&[])
+    }
+}
+
+/// How many matrices a visit to a head needs room for, beside what it reads.
 #[derive(Clone, Copy)]
 pub(super) struct Matrices {
     /// Of (positions × size).
@@ -68,11 +98,11 @@ pub(super) struct Matrices {
 }
 
 impl Matrices {
-    pub(super) const VALUE: Matrices = Matrices { tall: 4, square: 1 };
-    pub(super) const TANGENT: Matrices = Matrices { tall: 7, square: 3 };
-    pub(super) const COTANGENT: Matrices = Matrices { tall: 7, square: 3 };
-    pub(super) const COTANGENT_TANGENT: Matrices = Matrices { tall: 11, square: 6 };
-    pub(super) const ADVANCE: Matrices = Matrices { tall: 10, square: 5 };
+    pub(super) const VALUE: Matrices = Matrices { tall: 1, square: 1 };
+    pub(super) const TANGENT: Matrices = Matrices { tall: 1, square: 2 };
+    pub(super) const COTANGENT: Matrices = Matrices { tall: 3, square: 2 };
+    pub(super) const COTANGENT_TANGENT: Matrices = Matrices { tall: 3, square: 4 };
+    pub(super) const ADVANCE: Matrices = Matrices { tall: 3, square: 3 };
 
     /// Numbers of all of them.
     pub(super) fn numbers(self, s: &Sizes) -> usize {
@@ -88,48 +118,21 @@ pub(super) struct Head<'r, T: Real> {
     room: Room<'r, T>,
 }
 
-/// Adjoints within a head that the output's gives: P̄ and S̄.
-struct Adjoints<'r, T> {
-    obar: &'r [T],
-    pbar: &'r [T],
-    sbar: &'r [T],
-}
-
-/// Tangents within a head: those of Q/√d, K and V, and Ṡ.
-struct Tangents<'r, T> {
-    qkv: [&'r [T]; 3],
-    scores: &'r [T],
-}
-
 impl Place<'_> {
+    /// The head's numbers in one of the parts of an array.
+    #[inline(always)]
+    fn part<'r, T: Real>(&self, of: Sequence<'r, T>, part: usize) -> &'r [T] {
+        let numbers = self.s.positions * self.s.size;
+        &of.0[(part * self.s.heads + self.head) * numbers..][..numbers]
+    }
+
     /// The three parts of the input or its tangent, the first divided by √d.
     #[inline(always)]
-    fn three<'r, T: Real>(&self, x: &Tensor<T>, room: &mut Room<'r, T>) -> [&'r [T]; 3] {
-        let scale = T::from_f64(self.s.scale());
-        let q = self.loaded(x, [3, 0], room);
-        for q in q.iter_mut() {
-            *q = *q * scale;
-        }
-        [q, self.loaded(x, [3, 1], room), self.loaded(x, [3, 2], room)]
+    fn three<'r, T: Real>(&self, of: Sequence<'r, T>) -> [&'r [T]; 3] {
+        [self.part(of, 0), self.part(of, 1), self.part(of, 2)]
     }
 
-    /// The head's numbers in one of the `parts` of an array (batch, positions, parts · width), as (positions × size).
-    #[inline(always)]
-    fn loaded<'r, T: Real>(&self, x: &Tensor<T>, [parts, part]: [usize; 2], room: &mut Room<'r, T>) -> &'r mut [T] {
-        let Sizes { positions, size, .. } = self.s;
-        let width = parts * self.s.width();
-        let rows = x.data()[self.sequence * positions * width..].chunks_exact(width);
-        let from = part * self.s.width() + self.head * size;
-        let out = room.take(positions * size);
-        for (out, row) in out.chunks_exact_mut(size).zip(rows) {
-            for (out, x) in out.iter_mut().zip(&row[from..from + size]) {
-                *out = *x;
-            }
-        }
-        out
-    }
-
-    /// The way back, into the stretch of the sequence, times a factor.
+    /// Stores a head's numbers as one of the parts in the stretch of the sequence, times a factor.
     #[inline(always)]
     fn store<T: Real>(&self, out: &mut [T], [parts, part]: [usize; 2], scale: f64, from: &[T]) {
         let (size, scale) = (self.s.size, T::from_f64(scale));
@@ -226,43 +229,21 @@ impl Place<'_> {
 
 impl<'r, T: Real> Head<'r, T> {
     #[inline(always)]
-    pub(super) fn new(at: Place<'r>, x: &Tensor<T>, mut room: Room<'r, T>) -> Self {
-        let qkv = at.three(x, &mut room);
+    pub(super) fn new(at: Place<'r>, x: Sequence<'r, T>, mut room: Room<'r, T>) -> Self {
+        let qkv = at.three(x);
         let p = at.scores([[qkv[0], qkv[1]]].into_iter(), &mut room);
         at.softmax(p);
         Head { at, qkv, p, room }
     }
 
-    /// A (positions × positions) array from what `f` makes of each row, and a sum.
+    /// P ∘ (v − Σ P ∘ v) in the place of v.
     #[inline(always)]
-    fn rows(&mut self, mut f: impl FnMut(usize, &mut [T]) -> f64) -> (&'r [T], f64) {
+    fn spread(&self, v: &'r mut [T]) -> &'r [T] {
         let n = self.at.s.positions;
-        let (out, mut sum) = (self.room.take(n * n), 0.0);
-        for (i, row) in out.chunks_exact_mut(n).enumerate() {
-            sum += f(i, row);
+        for (v, p) in v.chunks_exact_mut(n).zip(self.p.chunks_exact(n)) {
+            rows::centred_here(v, p);
         }
-        (out, sum)
-    }
-
-    /// P ∘ (v − Σ P ∘ v).
-    #[inline(always)]
-    fn spread(&mut self, v: &[T]) -> &'r [T] {
-        let (n, p) = (self.at.s.positions, self.p);
-        let row = inlined(
-            #[inline(always)]
-            |i: usize, out: &mut [T]| {
-                out.copy_from_slice(&v[i * n..][..n]);
-                rows::centred_here(out, &p[i * n..][..n]);
-                0.0
-            },
-        );
-        self.rows(row).0
-    }
-
-    /// P with tangents of the scores and the adjoint of P.
-    #[inline(always)]
-    fn moving(&self, scores: &'r [T], pbar: &'r [T]) -> Moving<'r, T> {
-        Moving { p: self.p, dx: scores, ybar: pbar, width: self.at.s.positions }
+        v
     }
 
     /// Σ a bᵀ.
@@ -298,11 +279,11 @@ impl<'r, T: Real> Head<'r, T> {
         self.store(out, [1, 0], 1.0, false, factors.into_iter());
     }
 
+    /// Ṡ, given the tangents of Q/√d and K.
     #[inline(always)]
-    fn tangents(&mut self, dx: &Tensor<T>) -> Tangents<'r, T> {
-        let qkv = self.at.three(dx, &mut self.room);
-        let factors = [[qkv[0], self.qkv[1]], [self.qkv[0], qkv[1]]];
-        Tangents { qkv, scores: self.scores(factors.into_iter()) }
+    fn scores_tangent(&mut self, dq: &[T], dk: &[T]) -> &'r mut [T] {
+        let factors = [[dq, self.qkv[1]], [self.qkv[0], dk]];
+        self.scores(factors.into_iter())
     }
 
     /// Ȯ = Ṗ V + P V̇.
@@ -313,26 +294,26 @@ impl<'r, T: Real> Head<'r, T> {
     }
 
     #[inline(always)]
-    pub(super) fn tangent(mut self, dx: &Tensor<T>, out: &mut [T]) {
-        let d = self.tangents(dx);
-        let dp = self.spread(d.scores);
-        self.output_tangent(dp, d.qkv[2], out);
+    pub(super) fn tangent(mut self, dx: Sequence<'r, T>, out: &mut [T]) {
+        let [dq, dk, dv] = self.at.three(dx);
+        let scores = self.scores_tangent(dq, dk);
+        let dp = self.spread(scores);
+        self.output_tangent(dp, dv, out);
     }
 
+    /// P̄ = Ō Vᵀ.
     #[inline(always)]
-    fn adjoints(&mut self, ybar: &Tensor<T>) -> Adjoints<'r, T> {
-        let obar: &[T] = self.at.loaded(ybar, [1, 0], &mut self.room);
+    fn shares_adjoint(&mut self, obar: &[T]) -> &'r mut [T] {
         let factors = [[obar, self.qkv[2]]];
-        let pbar = self.scores(factors.into_iter());
-        let sbar = self.spread(pbar);
-        Adjoints { obar, pbar, sbar }
+        self.scores(factors.into_iter())
     }
 
     /// Q̄ = S̄ K/√d, K̄ = S̄ᵀ Q/√d and V̄ = Pᵀ Ō.
     #[inline(always)]
-    pub(super) fn cotangent(mut self, ybar: &Tensor<T>, out: &mut [T]) {
-        let Adjoints { obar, sbar, .. } = self.adjoints(ybar);
-        let ([q, k, _], p) = (self.qkv, self.p);
+    pub(super) fn cotangent(mut self, ybar: Sequence<'r, T>, out: &mut [T]) {
+        let (obar, [q, k, _], p) = (self.at.part(ybar, 0), self.qkv, self.p);
+        let pbar = self.shares_adjoint(obar);
+        let sbar = self.spread(pbar);
         self.store(out, [3, 0], self.at.s.scale(), false, [[sbar, k]].into_iter());
         self.store(out, [3, 1], 1.0, true, [[sbar, q]].into_iter());
         self.store(out, [3, 2], 1.0, true, [[p, obar]].into_iter());
@@ -343,58 +324,59 @@ impl<'r, T: Real> Head<'r, T> {
     #[inline(always)]
     pub(super) fn cotangent_tangent(
         mut self,
-        dx: &Tensor<T>,
-        ybar: &Tensor<T>,
-        dybar: Option<&Tensor<T>>,
+        dx: Sequence<'r, T>,
+        ybar: Sequence<'r, T>,
+        dybar: Option<Sequence<'r, T>>,
         out: &mut [T],
     ) {
         let (n, [q, k, v], p) = (self.at.s.positions, self.qkv, self.p);
-        let (d, bar) = (self.tangents(dx), self.adjoints(ybar));
-        let [dq, dk, dv] = d.qkv;
-        let dobar: Option<&[T]> = match dybar {
-            Some(dybar) => Some(self.at.loaded(dybar, [1, 0], &mut self.room)),
-            None => None,
-        };
+        let ([dq, dk, dv], obar) = (self.at.three(dx), self.at.part(ybar, 0));
+        let dobar = dybar.map(|dybar| self.at.part(dybar, 0));
+        let (dp, sbar) = (self.scores_tangent(dq, dk), self.shares_adjoint(obar));
         let moved = dobar.map(|dobar| [dobar, v]);
-        let dsbar = self.scores([[bar.obar, dv]].into_iter().chain(moved));
-        let moving = self.moving(d.scores, bar.pbar);
-        for (i, row) in dsbar.chunks_exact_mut(n).enumerate() {
-            moving.row(i).adjoint_tangent_here(row);
+        let dsbar = self.scores([[obar, dv]].into_iter().chain(moved));
+        // Ṗ and S̄ in the places of Ṡ and P̄, and P ∘ (w − Σ P ∘ w) of w = P̄̇ + (Ṡ − Σ P ∘ Ṡ) ∘ (P̄ − Σ P ∘ P̄) in that of P̄̇.
+        let squares = dp.chunks_exact_mut(n).zip(sbar.chunks_exact_mut(n)).zip(dsbar.chunks_exact_mut(n));
+        for (((dp, sbar), dsbar), p) in squares.zip(p.chunks_exact(n)) {
+            let (of_scores, of_shares) = (rows::mean_here(p, dp), rows::mean_here(p, sbar));
+            for (((d, b), w), p) in dp.iter_mut().zip(sbar).zip(&mut *dsbar).zip(p) {
+                let (off, bar_off) = (*d - of_scores, *b - of_shares);
+                *w = *w + off * bar_off;
+                *d = *p * off;
+                *b = *p * bar_off;
+            }
+            rows::centred_here(dsbar, p);
         }
-        let (sbar, dsbar) = (bar.sbar, &*dsbar);
+        let (dp, sbar, dsbar) = (&*dp, &*sbar, &*dsbar);
         self.store(out, [3, 0], self.at.s.scale(), false, [[dsbar, k], [sbar, dk]].into_iter());
         self.store(out, [3, 1], 1.0, true, [[dsbar, q], [sbar, dq]].into_iter());
-        let dp = self.spread(d.scores);
         let moved = dobar.map(|dobar| [p, dobar]);
-        self.store(out, [3, 2], 1.0, true, [[dp, bar.obar]].into_iter().chain(moved));
+        self.store(out, [3, 2], 1.0, true, [[dp, obar]].into_iter().chain(moved));
     }
 
     /// Ȯ, and the curvature term.
     #[inline(always)]
-    pub(super) fn advance(mut self, dx: &Tensor<T>, ybar: &Tensor<T>, out: &mut [T]) -> f64 {
-        let (n, p) = (self.at.s.positions, self.p);
-        let (d, bar) = (self.tangents(dx), self.adjoints(ybar));
-        let [dq, dk, dv] = d.qkv;
-        let row = inlined(
-            #[inline(always)]
-            |i: usize, dp: &mut [T]| {
-                let (p, scores, sbar) = (&p[i * n..][..n], &d.scores[i * n..][..n], &bar.sbar[i * n..][..n]);
-                let mean = rows::mean_here(p, scores);
-                for ((dp, p), scores) in dp.iter_mut().zip(p).zip(scores) {
-                    *dp = *p * (*scores - mean);
-                }
-                let [term] = sums_of_row_here(
-                    [sbar, scores],
-                    #[inline(always)]
-                    |[sbar, scores]| [sbar * (scores - mean) * (scores - mean)],
-                );
-                term.to_f64()
-            },
-        );
-        let (dp, of_softmax) = self.rows(row);
+    pub(super) fn advance(mut self, dx: Sequence<'r, T>, ybar: Sequence<'r, T>, out: &mut [T]) -> f64 {
+        let (n, [dq, dk, dv], obar) = (self.at.s.positions, self.at.three(dx), self.at.part(ybar, 0));
+        let (dp, pbar) = (self.scores_tangent(dq, dk), self.shares_adjoint(obar));
+        let (sbar, mut term) = (self.spread(pbar), 0.0);
+        // Ṗ in the place of Ṡ.
+        for ((scores, sbar), p) in dp.chunks_exact_mut(n).zip(sbar.chunks_exact(n)).zip(self.p.chunks_exact(n)) {
+            let mean = rows::mean_here(p, scores);
+            let [of_row] = sums_of_row_here(
+                [sbar, scores],
+                #[inline(always)]
+                |[sbar, scores]| [sbar * (scores - mean) * (scores - mean)],
+            );
+            term += of_row.to_f64();
+            for (scores, p) in scores.iter_mut().zip(p) {
+                *scores = *p * (*scores - mean);
+            }
+        }
+        let dp = &*dp;
         self.output_tangent(dp, dv, out);
-        let by_scores = self.mixed(false, [[bar.sbar, dk]].into_iter());
+        let by_scores = self.mixed(false, [[sbar, dk]].into_iter());
         let by_values = self.mixed(false, [[dp, dv]].into_iter());
-        of_softmax + 2.0 * (inner_here(by_scores, dq) + inner_here(by_values, bar.obar))
+        term + 2.0 * (inner_here(by_scores, dq) + inner_here(by_values, obar))
     }
 }

@@ -14,7 +14,7 @@ use crate::primitive::{Advance, Cotangents, Kind, Primitive, Visit};
 use crate::real::Real;
 use crate::tensor::Tensor;
 
-use head::{Head, Matrices, Place, Room, Sizes};
+use head::{Head, Matrices, Place, Room, Sequence, Sizes};
 
 /// Self-attention of the queries, keys and values that x (batch, positions, 3 · width) holds one after another, each cut into
 /// heads of width / heads numbers; gives (batch, positions, width).
@@ -73,26 +73,32 @@ impl Attention {
         Sizes { batch, positions, heads: self.heads, size: width / self.heads }
     }
 
-    /// An array of one stretch a sequence, and a sum, from each head of each sequence: `f` is given what the sequence's stretch is,
-    /// and what the head reads, with room for so many matrices.
-    fn by_heads<T: Real>(
+    /// An array of one stretch a sequence, and a sum, from each head of each sequence: `f` is given what the head is, with room for so many
+    /// matrices, what its sequence holds of each array, the input first, and what the sequence's stretch is.
+    fn by_heads<T: Real, const N: usize>(
         &self,
-        x: &Tensor<T>,
+        arrays: [&Tensor<T>; N],
         last: usize,
         matrices: Matrices,
-        f: impl Fn(Head<'_, T>, &mut [T]) -> f64 + Sync,
+        f: impl Fn(Head<'_, T>, [Sequence<'_, T>; N], &mut [T]) -> f64 + Sync,
     ) -> (Tensor<T>, f64) {
-        let s = self.sizes(x.shape());
-        let shape = [s.batch, s.positions, last];
+        let s = self.sizes(arrays[0].shape());
+        let read: usize = arrays.iter().map(|array| s.positions * array.shape()[2]).sum();
         tensor_in_pieces(
-            &shape,
+            &[s.batch, s.positions, last],
             s.positions * last,
             4 * s.positions,
             #[inline(always)]
             |sequence, out| {
-                let (mut sum, mut buffer) = (0.0, Buffer::stale(matrices.numbers(&s)));
+                let (mut sum, mut buffer) = (0.0, Buffer::stale(read + matrices.numbers(&s)));
+                let (to_load, for_heads) = buffer.split_at_mut(read);
+                let (mut room, mut loaded) = (Room::new(to_load), [Sequence::none(); N]);
+                for i in 0..N {
+                    loaded[i] = Sequence::load(&s, sequence, arrays[i], &mut room);
+                }
                 for head in 0..s.heads {
-                    sum += f(Head::new(Place { of: self, s, sequence, head }, x, Room::new(&mut buffer)), out);
+                    let head = Head::new(Place { of: self, s, head, sequence }, loaded[0], Room::new(for_heads));
+                    sum += f(head, loaded, out);
                 }
                 sum
             },
@@ -102,11 +108,11 @@ impl Attention {
     /// The adjoint of the input.
     fn cotangent<T: Real>(&self, x: &Tensor<T>, ybar: &Tensor<T>) -> Tensor<T> {
         self.by_heads(
-            x,
+            [x, ybar],
             x.shape()[2],
             Matrices::COTANGENT,
             #[inline(always)]
-            |head, out| {
+            |head, [_, ybar], out| {
                 head.cotangent(ybar, out);
                 0.0
             },
@@ -126,11 +132,11 @@ impl Primitive for Attention {
     fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
         let width = self.sizes(x[0].shape()).width();
         self.by_heads(
-            x[0],
+            [x[0]],
             width,
             Matrices::VALUE,
             #[inline(always)]
-            |head, out| {
+            |head, _, out| {
                 head.value(out);
                 0.0
             },
@@ -149,11 +155,11 @@ impl Primitive for Attention {
     fn jvp_fused<T: Real>(&self, x: &[&Tensor<T>], y: &Tensor<T>, dx: &[Option<&Tensor<T>>]) -> Option<Tensor<T>> {
         let dx = dx[0]?;
         let (dy, _) = self.by_heads(
-            x[0],
+            [x[0], dx],
             y.shape()[2],
             Matrices::TANGENT,
             #[inline(always)]
-            |head, out| {
+            |head, [_, dx], out| {
                 head.tangent(dx, out);
                 0.0
             },
@@ -183,13 +189,14 @@ impl Primitive for Attention {
             (None, None) => None,
             (None, Some(dybar)) => Some(self.cotangent(x, dybar)),
             (Some(dx), dybar) => {
+                let carried = dybar.is_some();
                 let (dxbar, _) = self.by_heads(
-                    x,
+                    [x, dx, at.ybar, dybar.unwrap_or(at.ybar)],
                     x.shape()[2],
                     Matrices::COTANGENT_TANGENT,
                     #[inline(always)]
-                    |head, out| {
-                        head.cotangent_tangent(dx, at.ybar, dybar, out);
+                    |head, [_, dx, ybar, dybar], out| {
+                        head.cotangent_tangent(dx, ybar, carried.then_some(dybar), out);
                         0.0
                     },
                 );
@@ -210,11 +217,11 @@ impl Primitive for Attention {
     fn advance_fused<T: Real>(&self, node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {
         let (dx, ybar) = (node.dx[0]?, node.ybar?);
         let (dy, term) = self.by_heads(
-            node.x[0],
+            [node.x[0], dx, ybar],
             node.y.shape()[2],
             Matrices::ADVANCE,
             #[inline(always)]
-            |head, out| head.advance(dx, ybar, out),
+            |head, [_, dx, ybar], out| head.advance(dx, ybar, out),
         );
         Some((Some(dy), term))
     }
