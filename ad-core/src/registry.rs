@@ -138,6 +138,7 @@ primitives! {
     Scale(Map<Scale>): anywhere(Scale { c: -2.5 });
     Offset(Map<Offset>): anywhere(Offset { c: 0.7 });
     Powi(Map<Powi>): [3, 2, 1, 0, -2].into_iter().flat_map(|n| anywhere(Powi { n })).collect();
+    Square(Map<Square>): anywhere(Square);
     Powf(Map<Powf>): [2.5, 0.5, -1.3].into_iter().flat_map(|p| above_zero(Powf { p })).collect();
     Exp(Map<Exp>): anywhere(Exp);
     Expm1(Map<Expm1>): anywhere(Expm1);

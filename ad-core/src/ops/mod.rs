@@ -82,8 +82,8 @@ pub trait Ops: Array {
         scale(c: f64) => e::Scale { c };
         /// x + c.
         offset(c: f64) => e::Offset { c };
-        /// xⁿ for an integer n.
-        powi(n: i32) => e::Powi { n };
+        /// x².
+        square() => e::Square;
         /// xᵖ for a real p and x ≥ 0.
         powf(p: f64) => e::Powf { p };
         /// eˣ.
@@ -128,6 +128,15 @@ pub trait Ops: Array {
         step() => e::Step;
         /// x held within [lo, hi].
         clamp(lo: f64, hi: f64) => e::Clamp { lo, hi };
+    }
+
+    /// xⁿ for an integer n.
+    #[inline]
+    fn powi(&self, n: i32) -> Self {
+        match n {
+            2 => self.square(),
+            n => Self::apply(Map(e::Powi { n }), &[self]),
+        }
     }
 
     binary_methods! {

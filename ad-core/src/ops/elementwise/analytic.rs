@@ -37,6 +37,13 @@ elementwise! {
 }
 
 elementwise! {
+    /// x²; derivative 2x. Apart from [`Powi`], whose exponent a loop over numbers asks for at each of them.
+    Square, "square", General;
+    value |_, x| x * x;
+    derivative |_, x, _| x.scale(2.0);
+}
+
+elementwise! {
     /// xᵖ for a fixed real p and x ≥ 0; derivative p xᵖ⁻¹.
     Powf {
         /// The exponent.

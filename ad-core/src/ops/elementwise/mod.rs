@@ -6,7 +6,7 @@ mod kernel;
 mod piecewise;
 
 pub use activation::{Elu, Gelu, GeluTanh, Sigmoid, Silu, Softplus};
-pub use analytic::{Cos, Erf, Exp, Expm1, Log, Log1p, Offset, Powf, Powi, Scale, Sin, Sqrt, Tanh};
+pub use analytic::{Cos, Erf, Exp, Expm1, Log, Log1p, Offset, Powf, Powi, Scale, Sin, Sqrt, Square, Tanh};
 pub use piecewise::{Abs, Clamp, LeakyRelu, Relu, Sign, Step};
 
 use std::fmt::Debug;
