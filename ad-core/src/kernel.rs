@@ -293,7 +293,7 @@ struct Columns<'a, T, F, const M: usize> {
 /// Columns summed at a time: their sums stay in registers.
 const ABREAST: usize = 32;
 
-impl<T: Real, F: Fn([f64; M]) -> f64 + Sync, const M: usize> Kernel for Columns<'_, T, F, M> {
+impl<T: Real, F: Fn([T; M]) -> T + Sync, const M: usize> Kernel for Columns<'_, T, F, M> {
     type Item = T;
 
     #[inline(always)]
@@ -309,10 +309,11 @@ impl<T: Real, F: Fn([f64; M]) -> f64 + Sync, const M: usize> Kernel for Columns<
                     |all| all[row * self.width + at..][..ABREAST].try_into().expect("as many as asked for"),
                 );
                 for l in 0..ABREAST {
-                    sums[l] += (self.f)(row.map(
+                    let term = (self.f)(row.map(
                         #[inline(always)]
-                        |row| row[l].to_f64(),
+                        |row| row[l],
                     ));
+                    sums[l] += term.to_f64();
                 }
             }
             for l in 0..ABREAST {
@@ -320,8 +321,8 @@ impl<T: Real, F: Fn([f64; M]) -> f64 + Sync, const M: usize> Kernel for Columns<
             }
         }
         for (i, out) in last.iter_mut().enumerate() {
-            let numbers = |row: usize| self.matrices.map(|all| all[row * self.width + from_last + i].to_f64());
-            *out = T::from_f64((0..self.rows).map(|row| (self.f)(numbers(row))).sum());
+            let numbers = |row: usize| self.matrices.map(|all| all[row * self.width + from_last + i]);
+            *out = T::from_f64((0..self.rows).map(|row| (self.f)(numbers(row)).to_f64()).sum());
         }
         0.0
     }
@@ -337,11 +338,12 @@ pub(crate) fn column_sums<T: Real>(out: &mut [T], data: &[T]) {
     );
 }
 
-/// For each column of matrices of one size stored by rows, Σ f(aᵢ, bᵢ, …) in double precision, from the first row to the last.
+/// For each column of matrices of one size stored by rows, Σ f(aᵢ, bᵢ, …), from the first row to the last: terms in their own precision, summed in
+/// double precision.
 pub(crate) fn column_sums_of<T: Real, const M: usize>(
     out: &mut [T],
     matrices: [&[T]; M],
-    f: impl Fn([f64; M]) -> f64 + Sync,
+    f: impl Fn([T; M]) -> T + Sync,
 ) {
     let width = out.len();
     let rows = matrices[0].len() / width.max(1);
@@ -410,11 +412,12 @@ mod tests {
             column_sums(&mut sums, &a);
             column_sums_of(&mut products, [&a, &b], |[a, b]| a * b);
             for j in 0..width {
-                let column = |of: &[f32]| of.iter().skip(j).step_by(width).map(|x| f64::from(*x)).collect::<Vec<_>>();
+                let column = |of: &[f32]| of.iter().skip(j).step_by(width).copied().collect::<Vec<_>>();
                 let (a, b) = (column(&a), column(&b));
-                assert_eq!(sums[j], a.iter().sum::<f64>() as f32, "{rows}×{width}, column {j}");
-                let want: f64 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
-                approx::assert_relative_eq!(products[j], want as f32, max_relative = 1e-6);
+                let sum = |terms: Vec<f32>| terms.into_iter().map(f64::from).sum::<f64>() as f32;
+                assert_eq!(sums[j], sum(a.clone()), "{rows}×{width}, column {j}");
+                let want = sum(a.iter().zip(&b).map(|(a, b)| a * b).collect());
+                assert_eq!(products[j], want, "{rows}×{width}, column {j}");
             }
         }
     }
