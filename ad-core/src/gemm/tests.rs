@@ -69,10 +69,12 @@ fn half_of_a_symmetric_product_is_that_half() {
 }
 
 #[test]
-fn an_empty_inner_dimension_gives_zeros() {
-    let mut c = vec![1.0; 6];
-    matmul_into(&mut c, Onto::Nothing, Matrix::new(&[], 2, 0, false), Matrix::new(&[], 0, 3, false));
-    assert_eq!(c, vec![0.0; 6]);
+fn an_empty_inner_dimension_gives_what_the_product_starts_from() {
+    for (onto, want) in [(Onto::Nothing, [0.0; 6]), (Onto::Row(&[1.0, 2.0, 3.0]), [1.0, 2.0, 3.0, 1.0, 2.0, 3.0])] {
+        let mut c = vec![9.0; 6];
+        matmul_into(&mut c, onto, Matrix::new(&[], 2, 0, false), Matrix::new(&[], 0, 3, false));
+        assert_eq!(c, want);
+    }
 }
 
 /// A product onto something, and where it can be one the half of a symmetric product, on so many threads.

@@ -84,7 +84,6 @@ impl Normalize {
                         #[inline(always)]
                         |[y, dx, dy, ybar]| [y * dx, dy * ybar],
                     );
-                    let (m, dq) = (m.to_f64(), dq.to_f64());
                     let factor = |mean: f64| T::from_f64(-at.r * mean);
                     let n = y.len() as f64;
                     pulled.add_times(factor(m / n), out);
@@ -155,7 +154,7 @@ impl<'a, T: Real> Row<'a, T> {
             #[inline(always)]
             |[y, v]| [y * v, v],
         );
-        let (along, shift) = (along.to_f64() / v.len() as f64, shift.to_f64() / v.len() as f64);
+        let (along, shift) = (along / v.len() as f64, shift / v.len() as f64);
         Product { y: self.y, v, r: self.r, shift: if self.centred { shift } else { 0.0 }, along }
     }
 }
@@ -259,12 +258,12 @@ impl Primitive for Normalize {
                 let product = at.product(dx);
                 product.write(dy);
                 // Where a differs from ẋ, the mean of ẏ is 0.
-                let [curved, by_tangent, by_value] = sums_of_row_here(
+                // In double precision: of a direction of small numbers the square may leave the range of single precision.
+                let [curved, by_tangent, by_value] = sums_here(
                     [&*dy, dx, ybar, y],
                     #[inline(always)]
                     |[dy, dx, ybar, y]| [dy * dx, ybar * dy, ybar * y],
                 );
-                let (curved, by_tangent, by_value) = (curved.to_f64(), by_tangent.to_f64(), by_value.to_f64());
                 -at.r * (2.0 * product.along * by_tangent + curved / dy.len() as f64 * by_value)
             },
         );
@@ -291,6 +290,19 @@ mod tests {
         }
         let y = x.normalize(false, 0.25);
         assert_relative_eq!(y.data()[2], 6.0 / (41.0f64 / 3.0 + 0.25).sqrt(), max_relative = 1e-15);
+    }
+
+    #[test]
+    fn a_row_far_from_zero_and_one_that_begins_with_an_outlier_keep_their_scale() {
+        let row = |f: &dyn Fn(usize) -> f64| Tensor::from_fn(&[1, 70], f);
+        for x in [row(&|i| 1e8 + i as f64), row(&|i| if i == 0 { 1e6 } else { (i as f64).sin() })] {
+            let n = x.len() as f64;
+            let mean = x.data().iter().sum::<f64>() / n;
+            let square = x.data().iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+            for (y, v) in x.normalize(true, 1e-9).data().iter().zip(x.data()) {
+                assert_relative_eq!(*y, (v - mean) / (square + 1e-9).sqrt(), max_relative = 1e-11, epsilon = 1e-13);
+            }
+        }
     }
 
     #[test]

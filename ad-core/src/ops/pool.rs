@@ -292,8 +292,8 @@ fn tangent_by_twos<T: Real>(g: &Geometry, [x, dx]: [&[T]; 2], y: &[T], dy: &mut 
     let length = g.places[1];
     let rows = y.chunks_exact(length).zip(dy.chunks_exact_mut(length));
     for ((y, dy), ([upper, lower], [d_upper, d_lower])) in rows.zip(g.pairs(x).zip(g.pairs(dx))) {
-        // The last that is looked at takes precedence, so from the last to the first; row by row, of both numbers of a pair whichever is
-        // taken: what is read only if it is, does not become vectors.
+        // The last that is looked at takes precedence, so from the last to the first, row by row. Both numbers of a pair are read, whichever is
+        // taken: a loop that reads only that does not become vectors.
         for (((y, dy), below), [left, right]) in y.iter().zip(&mut *dy).zip(lower).zip(d_lower) {
             let (left, right) = (*left, *right);
             *dy = if takes(below[0], *y) { left } else { right };

@@ -5,7 +5,7 @@ use crate::kernel::{inlined, pieces, tensor_in_pieces};
 use crate::ops::Ops;
 use crate::real::{Real, ln_in_parts};
 use crate::shape::Shape;
-use crate::sums::{sum_here, sums_of_row_here};
+use crate::sums::{sum_here, sums_here, sums_of_row_here};
 use crate::tensor::Tensor;
 
 /// About how many numbers are worked on at a time: short rows together, so that vectors are full, and few enough to stay in the
@@ -211,7 +211,7 @@ pub(super) fn log_sums<T: Real>(x: &Tensor<T>, width: usize) -> Tensor<T> {
     tensor_in_pieces(&shape, 1, EXPONENTIAL * width, log_sum).0
 }
 
-/// Σ p v of a row.
+/// Σ p v of a row. For use within a kernel.
 #[inline(always)]
 pub(super) fn mean_here<T: Real>(p: &[T], v: &[T]) -> T {
     let [mean] = sums_of_row_here(
@@ -219,7 +219,7 @@ pub(super) fn mean_here<T: Real>(p: &[T], v: &[T]) -> T {
         #[inline(always)]
         |[p, v]| [p * v],
     );
-    mean
+    T::from_f64(mean)
 }
 
 /// p ∘ (w − Σ p w) of a row, given w in `out`. For use within a kernel.
@@ -257,14 +257,14 @@ pub(super) struct Moving<'a, T> {
 impl<'a, T: Real> Moving<'a, T> {
     /// A row of each.
     #[inline(always)]
-    pub(super) fn row(&self, i: usize) -> Moving<'a, T> {
+    fn row(&self, i: usize) -> Moving<'a, T> {
         let part = i * self.width..(i + 1) * self.width;
         Moving { p: &self.p[part.clone()], dx: &self.dx[part.clone()], ybar: &self.ybar[part], width: self.width }
     }
 
     /// p ∘ (w − Σ p w) of a row with w = ȳ̇ + (ẋ − Σ p ẋ) ∘ (ȳ − Σ p ȳ), given ȳ̇ in `out`. For use within a kernel.
     #[inline(always)]
-    pub(super) fn adjoint_tangent_here(self, out: &mut [T]) {
+    fn adjoint_tangent_here(self, out: &mut [T]) {
         let Moving { p, dx, ybar, .. } = self;
         let (of_dx, of_ybar) = (mean_here(p, dx), mean_here(p, ybar));
         for ((o, &dx), &ybar) in out.iter_mut().zip(dx).zip(ybar) {
@@ -275,18 +275,20 @@ impl<'a, T: Real> Moving<'a, T> {
 
     /// ṗ = p ∘ (ẋ − Σ p ẋ) of a row into `out`, and Σ (ȳ − Σ p ȳ) p (ẋ − Σ p ẋ)². For use within a kernel.
     #[inline(always)]
-    pub(super) fn contracted_here(self, out: &mut [T]) -> f64 {
+    fn contracted_here(self, out: &mut [T]) -> f64 {
         let Moving { p, dx, ybar, .. } = self;
         let (of_dx, of_ybar) = (mean_here(p, dx), mean_here(p, ybar));
         for ((o, &p), &dx) in out.iter_mut().zip(p).zip(dx) {
             *o = p * (dx - of_dx);
         }
-        let [sum] = sums_of_row_here(
+        let (of_dx, of_ybar) = (of_dx.to_f64(), of_ybar.to_f64());
+        // In double precision: of a direction of small numbers the square may leave the range of single precision.
+        let [sum] = sums_here(
             [out, dx, ybar],
             #[inline(always)]
             |[dp, dx, ybar]| [dp * (dx - of_dx) * (ybar - of_ybar)],
         );
-        sum.to_f64()
+        sum
     }
 }
 

@@ -4,7 +4,7 @@ use super::Attention;
 use crate::gemm::{Matrix, Onto, matmul_into};
 use crate::ops::rows;
 use crate::real::Real;
-use crate::sums::{inner_here, sums_of_row_here};
+use crate::sums::{inner_here, sums_here, sums_of_row_here};
 use crate::tensor::Tensor;
 
 /// The sizes of an attention.
@@ -38,8 +38,8 @@ pub(super) struct Place<'a> {
     pub(super) head: usize,
 }
 
-/// Room for the matrices of one head after another: one buffer for all, since to get a buffer for each and to give it back takes longer than
-/// many a loop over it.
+/// Room for matrices, handed out one after another from one buffer: to get a buffer for each and to give it back takes longer than many a
+/// loop over it. Each begins where a line of the cache does.
 pub(super) struct Room<'r, T>(&'r mut [T]);
 
 impl<'r, T: Real> Room<'r, T> {
@@ -51,16 +51,21 @@ impl<'r, T: Real> Room<'r, T> {
     /// Numbers of no particular value.
     #[inline(always)]
     fn take(&mut self, len: usize) -> &'r mut [T] {
-        let (taken, rest) = std::mem::take(&mut self.0).split_at_mut(len);
+        let (taken, rest) = std::mem::take(&mut self.0).split_at_mut(whole_lines(len));
         self.0 = rest;
-        taken
+        &mut taken[..len]
     }
+}
+
+/// The numbers of whole lines of the cache that hold so many.
+pub(super) fn whole_lines(len: usize) -> usize {
+    len.next_multiple_of(16)
 }
 
 /// What a sequence holds of an array (batch, positions, parts · width): each part of each head as (positions × size), one after another. Of three
 /// parts the first is divided by √d.
 ///
-/// Rows are read from the first to the last number, once for all heads: that is how the processor expects memory to be read.
+/// Rows are read from the first to the last number, once for all heads, so that the processor fetches them ahead.
 #[derive(Clone, Copy)]
 pub(super) struct Sequence<'r, T>(&'r [T]);
 
@@ -106,7 +111,7 @@ impl Matrices {
 
     /// Numbers of all of them.
     pub(super) fn numbers(self, s: &Sizes) -> usize {
-        s.positions * (self.tall * s.size + self.square * s.positions)
+        self.tall * whole_lines(s.positions * s.size) + self.square * whole_lines(s.positions * s.positions)
     }
 }
 
@@ -218,8 +223,7 @@ impl Place<'_> {
                 #[inline(always)]
                 |[s]| [s],
             );
-            let (none, one) = (T::default(), T::from_f64(1.0));
-            let share = if sum > none { one / sum } else { none };
+            let share = if sum > 0.0 { T::from_f64(1.0 / sum) } else { T::default() };
             for s in row.iter_mut() {
                 *s = *s * share;
             }
@@ -338,9 +342,9 @@ impl<'r, T: Real> Head<'r, T> {
         // Ṗ and S̄ in the places of Ṡ and P̄, and P ∘ (w − Σ P ∘ w) of w = P̄̇ + (Ṡ − Σ P ∘ Ṡ) ∘ (P̄ − Σ P ∘ P̄) in that of P̄̇.
         let squares = dp.chunks_exact_mut(n).zip(sbar.chunks_exact_mut(n)).zip(dsbar.chunks_exact_mut(n));
         for (((dp, sbar), dsbar), p) in squares.zip(p.chunks_exact(n)) {
-            let (of_scores, of_shares) = (rows::mean_here(p, dp), rows::mean_here(p, sbar));
+            let (of_scores, of_adjoint) = (rows::mean_here(p, dp), rows::mean_here(p, sbar));
             for (((d, b), w), p) in dp.iter_mut().zip(sbar).zip(&mut *dsbar).zip(p) {
-                let (off, bar_off) = (*d - of_scores, *b - of_shares);
+                let (off, bar_off) = (*d - of_scores, *b - of_adjoint);
                 *w = *w + off * bar_off;
                 *d = *p * off;
                 *b = *p * bar_off;
@@ -363,12 +367,14 @@ impl<'r, T: Real> Head<'r, T> {
         // Ṗ in the place of Ṡ.
         for ((scores, sbar), p) in dp.chunks_exact_mut(n).zip(sbar.chunks_exact(n)).zip(self.p.chunks_exact(n)) {
             let mean = rows::mean_here(p, scores);
-            let [of_row] = sums_of_row_here(
+            // In double precision: of a direction of small numbers the square may leave the range of single precision.
+            let of_scores = mean.to_f64();
+            let [of_row] = sums_here(
                 [sbar, scores],
                 #[inline(always)]
-                |[sbar, scores]| [sbar * (scores - mean) * (scores - mean)],
+                |[sbar, scores]| [sbar * (scores - of_scores) * (scores - of_scores)],
             );
-            term += of_row.to_f64();
+            term += of_row;
             for (scores, p) in scores.iter_mut().zip(p) {
                 *scores = *p * (*scores - mean);
             }
