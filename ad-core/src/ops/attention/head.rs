@@ -57,7 +57,7 @@ impl<'r, T: Real> Room<'r, T> {
     }
 }
 
-/// The numbers of whole lines of the cache that hold so many.
+/// The numbers of whole lines of the cache, of 16 in single precision, that hold so many.
 pub(super) fn whole_lines(len: usize) -> usize {
     len.next_multiple_of(16)
 }
@@ -137,18 +137,6 @@ impl Place<'_> {
         [self.part(of, 0), self.part(of, 1), self.part(of, 2)]
     }
 
-    /// Stores a head's numbers as one of the parts in the stretch of the sequence, times a factor.
-    #[inline(always)]
-    fn store<T: Real>(&self, out: &mut [T], [parts, part]: [usize; 2], scale: f64, from: &[T]) {
-        let (size, scale) = (self.s.size, T::from_f64(scale));
-        let at = part * self.s.width() + self.head * size;
-        for (out, from) in out.chunks_exact_mut(parts * self.s.width()).zip(from.chunks_exact(size)) {
-            for (o, f) in out[at..at + size].iter_mut().zip(from) {
-                *o = *f * scale;
-            }
-        }
-    }
-
     /// A (positions × size) matrix.
     #[inline(always)]
     fn tall<'b, T: Real>(&self, data: &'b [T]) -> Matrix<'b, T> {
@@ -159,40 +147,6 @@ impl Place<'_> {
     #[inline(always)]
     fn square<'b, T: Real>(&self, data: &'b [T]) -> Matrix<'b, T> {
         Matrix::new(data, self.s.positions, self.s.positions, false)
-    }
-
-    /// Σ a bᵀ of (positions × size) factors.
-    #[inline(always)]
-    fn scores<'b, 'r, T: Real>(
-        &self,
-        factors: impl Iterator<Item = [&'b [T]; 2]>,
-        room: &mut Room<'r, T>,
-    ) -> &'r mut [T] {
-        let out = room.take(self.s.positions * self.s.positions);
-        let mut onto = Onto::Nothing;
-        for [a, b] in factors {
-            matmul_into(out, onto, self.tall(a), self.tall(b).transpose());
-            onto = Onto::Present;
-        }
-        out
-    }
-
-    /// Σ a b, or aᵀ b, of a (positions × positions) by a (positions × size) factor.
-    #[inline(always)]
-    fn mixed<'b, 'r, T: Real>(
-        &self,
-        turned: bool,
-        factors: impl Iterator<Item = [&'b [T]; 2]>,
-        room: &mut Room<'r, T>,
-    ) -> &'r [T] {
-        let out = room.take(self.s.positions * self.s.size);
-        let mut onto = Onto::Nothing;
-        for [a, b] in factors {
-            let a = if turned { self.square(a).transpose() } else { self.square(a) };
-            matmul_into(out, onto, a, self.tall(b));
-            onto = Onto::Present;
-        }
-        out
     }
 
     /// Replaces scores by shares. The exponentials of all rows are one loop; those of keys that a query does not see are dropped after
@@ -233,11 +187,13 @@ impl Place<'_> {
 
 impl<'r, T: Real> Head<'r, T> {
     #[inline(always)]
-    pub(super) fn new(at: Place<'r>, x: Sequence<'r, T>, mut room: Room<'r, T>) -> Self {
-        let qkv = at.three(x);
-        let p = at.scores([[qkv[0], qkv[1]]].into_iter(), &mut room);
+    pub(super) fn new(at: Place<'r>, x: Sequence<'r, T>, room: Room<'r, T>) -> Self {
+        let mut head = Head { at, qkv: at.three(x), p: &[], room };
+        let [q, k, _] = head.qkv;
+        let p = head.scores([[q, k]].into_iter());
         at.softmax(p);
-        Head { at, qkv, p, room }
+        head.p = p;
+        head
     }
 
     /// P ∘ (v − Σ P ∘ v) in the place of v.
@@ -250,30 +206,48 @@ impl<'r, T: Real> Head<'r, T> {
         v
     }
 
-    /// Σ a bᵀ.
+    /// Σ a bᵀ of (positions × size) factors.
     #[inline(always)]
     fn scores<'b>(&mut self, factors: impl Iterator<Item = [&'b [T]; 2]>) -> &'r mut [T] {
-        self.at.scores(factors, &mut self.room)
-    }
-
-    /// Stores Σ a b, or Σ aᵀ b, of a (positions × positions) by a (positions × size) factor times a number, as one of the parts of `out`.
-    #[inline(always)]
-    fn store<'b>(
-        &mut self,
-        out: &mut [T],
-        part: [usize; 2],
-        scale: f64,
-        turned: bool,
-        factors: impl Iterator<Item = [&'b [T]; 2]>,
-    ) {
-        let product = self.mixed(turned, factors);
-        self.at.store(out, part, scale, product);
+        let at = &self.at;
+        let (out, mut onto) = (self.room.take(at.s.positions * at.s.positions), Onto::Nothing);
+        for [a, b] in factors {
+            matmul_into(out, onto, at.tall(a), at.tall(b).transpose());
+            onto = Onto::Present;
+        }
+        out
     }
 
     /// Σ a b, or Σ aᵀ b, of a (positions × positions) by a (positions × size) factor.
     #[inline(always)]
     fn mixed<'b>(&mut self, turned: bool, factors: impl Iterator<Item = [&'b [T]; 2]>) -> &'r [T] {
-        self.at.mixed(turned, factors, &mut self.room)
+        let at = &self.at;
+        let (out, mut onto) = (self.room.take(at.s.positions * at.s.size), Onto::Nothing);
+        for [a, b] in factors {
+            let a = if turned { at.square(a).transpose() } else { at.square(a) };
+            matmul_into(out, onto, a, at.tall(b));
+            onto = Onto::Present;
+        }
+        out
+    }
+
+    /// Stores such a sum times a factor as one of the parts in the sequence's stretch of the result.
+    #[inline(always)]
+    fn store<'b>(
+        &mut self,
+        out: &mut [T],
+        [parts, part]: [usize; 2],
+        scale: f64,
+        turned: bool,
+        factors: impl Iterator<Item = [&'b [T]; 2]>,
+    ) {
+        let (from, s, scale) = (self.mixed(turned, factors), self.at.s, T::from_f64(scale));
+        let at = part * s.width() + self.at.head * s.size;
+        for (out, from) in out.chunks_exact_mut(parts * s.width()).zip(from.chunks_exact(s.size)) {
+            for (o, f) in out[at..at + s.size].iter_mut().zip(from) {
+                *o = *f * scale;
+            }
+        }
     }
 
     /// O = P V.

@@ -120,6 +120,21 @@ impl Attention {
         )
         .0
     }
+
+    /// The tangent of that adjoint, given x, ẋ, ȳ and, where it moves, ȳ̇.
+    fn cotangent_tangent<T: Real, const N: usize>(&self, arrays: [&Tensor<T>; N]) -> Tensor<T> {
+        self.by_heads(
+            arrays,
+            arrays[0].shape()[2],
+            Matrices::COTANGENT_TANGENT,
+            #[inline(always)]
+            |head, read, out| {
+                head.cotangent_tangent(read[1], read[2], read.get(3).copied(), out);
+                0.0
+            },
+        )
+        .0
+    }
 }
 
 impl Primitive for Attention {
@@ -189,32 +204,8 @@ impl Primitive for Attention {
         out.add_if_some(0, || match (dx[0], dybar) {
             (None, None) => None,
             (None, Some(dybar)) => Some(self.cotangent(x, dybar)),
-            (Some(dx), None) => {
-                let (dxbar, _) = self.by_heads(
-                    [x, dx, at.ybar],
-                    x.shape()[2],
-                    Matrices::COTANGENT_TANGENT,
-                    #[inline(always)]
-                    |head, [_, dx, ybar], out| {
-                        head.cotangent_tangent(dx, ybar, None, out);
-                        0.0
-                    },
-                );
-                Some(dxbar)
-            }
-            (Some(dx), Some(dybar)) => {
-                let (dxbar, _) = self.by_heads(
-                    [x, dx, at.ybar, dybar],
-                    x.shape()[2],
-                    Matrices::COTANGENT_TANGENT,
-                    #[inline(always)]
-                    |head, [_, dx, ybar, dybar], out| {
-                        head.cotangent_tangent(dx, ybar, Some(dybar), out);
-                        0.0
-                    },
-                );
-                Some(dxbar)
-            }
+            (Some(dx), None) => Some(self.cotangent_tangent([x, dx, at.ybar])),
+            (Some(dx), Some(dybar)) => Some(self.cotangent_tangent([x, dx, at.ybar, dybar])),
         });
     }
 
