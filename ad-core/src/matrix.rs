@@ -17,8 +17,7 @@
 pub use crate::gemm::{Matrix, Onto, matmul_into};
 pub use crate::kernel::inner;
 
-use crate::buffer::Buffer;
-use crate::gemm::lower_into;
+use crate::gemm::{InnerProducts, Sums, inner_products};
 use crate::kernel::{self, Kernel};
 use crate::real::Real;
 use crate::sums::sum_of_pairs_here;
@@ -41,30 +40,58 @@ use crate::sums::sum_of_pairs_here;
 pub fn gram_into<T: Real>(square: &mut [T], a: Matrix<'_, T>, c: T) {
     let n = a.rows();
     assert!(square.len() == n * n, "Gram matrix of {n} rows into {} numbers", square.len());
-    let mut lower = Buffer::stale(n * n);
-    lower_into(&mut lower, a, a.transpose());
-    fill_symmetric(square, &lower, n, c);
+    let half = inner_products(&[InnerProducts::half(a)]);
+    fill_symmetric(square, &half[0], n, c);
 }
 
-/// Rows that are filled at once.
+/// Rows that are filled at once, and columns.
 const ABREAST: usize = 16;
 /// The work of filling one number, in additions: every other one comes from another line of memory.
 const FILLING: usize = 4;
 
-/// The symmetric n × n matrix with this lower triangle, times `c`, some rows at a time.
-fn fill_symmetric<T: Real>(square: &mut [T], lower: &[T], n: usize, c: T) {
-    kernel::pieces(square, ABREAST * n, FILLING, |piece, rows| {
-        let top = piece * ABREAST;
-        for (row, i) in rows.chunks_exact_mut(n).zip(top..) {
-            row[..=i].iter_mut().zip(&lower[i * n..]).for_each(|(v, &a)| *v = a * c);
+/// The symmetric n × n matrix whose half on and below the diagonal is the sum of these, times `c`.
+pub(crate) fn fill_symmetric<T: Real>(square: &mut [T], half: &Sums<T>, n: usize, c: T) {
+    kernel::pieces(
+        square,
+        ABREAST * n,
+        FILLING,
+        #[inline(always)]
+        |piece, rows| {
+            fill_rows(rows, piece * ABREAST, half, n, c);
+            0.0
+        },
+    );
+}
+
+/// Rows of a symmetric matrix from the `top`-th on, [`ABREAST`] at most.
+#[inline(always)]
+fn fill_rows<T: Real>(rows: &mut [T], top: usize, half: &Sums<T>, n: usize, c: T) {
+    let bottom = top + rows.len() / n;
+    for (row, i) in rows.chunks_exact_mut(n).zip(top..) {
+        let row = &mut row[..=i];
+        row.fill(T::default());
+        for half in half {
+            row.iter_mut().zip(&half[i * n..]).for_each(|(v, &a)| *v = *v + a);
         }
-        // A row below gives a column of these rows.
-        for j in top + 1..n {
-            let below = &lower[j * n + top..][..ABREAST.min(j - top)];
-            rows[j..].iter_mut().step_by(n).zip(below).for_each(|(v, &a)| *v = a * c);
+        row.iter_mut().for_each(|v| *v = *v * c);
+    }
+    for (i, j) in (top..bottom).flat_map(|i| (i + 1..bottom).map(move |j| (i, j))) {
+        rows[(i - top) * n + j] = rows[(j - top) * n + i];
+    }
+    // Rows below give columns of these rows.
+    for from in (bottom..n).step_by(ABREAST) {
+        let mut turned = [[T::default(); ABREAST]; ABREAST];
+        for half in half {
+            for (j, below) in half[from * n..].chunks_exact(n).take(ABREAST).enumerate() {
+                for (turned, &a) in turned.iter_mut().zip(&below[top..bottom]) {
+                    turned[j] = turned[j] + a;
+                }
+            }
         }
-        0.0
-    });
+        for (row, turned) in rows.chunks_exact_mut(n).zip(&turned) {
+            row[from..].iter_mut().zip(turned).for_each(|(v, &a)| *v = a * c);
+        }
+    }
 }
 
 /// Terms of a bilinear form, a row of the matrix an element.

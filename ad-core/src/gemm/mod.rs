@@ -4,6 +4,7 @@
 //! one a thread where `faer` gives the same bits however a product is cut, else a number that depends on the sizes only. So a result does
 //! not depend on the number of threads.
 
+mod inner_products;
 mod narrow;
 #[cfg(test)]
 mod tests;
@@ -12,13 +13,13 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use faer::linalg::matmul::matmul;
-use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, MatMut, MatRef, Par};
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::buffer::Buffer;
 use crate::parallel::{self, Apart, SLOTS, slot};
 use crate::real::Real;
+pub(crate) use inner_products::{InnerProducts, Sums, inner_products};
 use narrow::Narrow;
 
 /// A matrix of `rows × cols` numbers, stored row-major either as itself or as its transpose.
@@ -312,55 +313,10 @@ impl<T: Real> WithSimd for AddRow<'_, T> {
     }
 }
 
-/// The lower triangle, diagonal included, of c = a b, of n × k by k × n, where the product is known to be symmetric; c is row-major, and
-/// what is above the diagonal unspecified.
-///
-/// # Panics
-/// If the sizes do not fit.
-#[track_caller]
-pub(crate) fn lower_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
-    let (n, k) = (a.rows, a.cols);
-    assert!(b.rows == k && b.cols == n && c.len() == n * n, "half of {n}×{k} by {}×{}", b.rows, b.cols);
-    counted((n * (n + 1) * k) as u64);
-    if c.is_empty() {
-        return;
-    }
-    let (a, b, c) = (a.view(), b.view(), MatMut::from_row_major_slice_mut(c, n, n));
-    if n < NARROWEST || n * n * k / 2 < CUT_FROM || most_blocks() == 1 {
-        return T::lower_product(c, a, b);
-    }
-    // Columns from the diagonal down, strip by strip, so that no result is computed twice; the widest are the longest.
-    let mut strips = Vec::new();
-    let (mut rest, mut from) = (c, 0);
-    for width in strips_of_half(n) {
-        let (strip, right) = rest.split_at_col_mut(width);
-        rest = right.split_at_row_mut(width).1;
-        strips.push((strip, a.subrows(from, n - from), b.subcols(from, width)));
-        from += width;
-    }
-    parallel::for_each(strips, |(c, a, b)| block(c, Onto::Nothing, a, b));
-}
-
-/// Widths of the strips of columns of one half of an n × n result, each from the diagonal down: two of about one area where it is small, else
-/// narrow ones, which compute little above the diagonal. The last is not a single column, which `faer` would sum in another order.
-fn strips_of_half(n: usize) -> impl Iterator<Item = usize> {
-    let (first, narrow) =
-        if n < 4 * NARROWEST { ((n * 3 / 8).next_multiple_of(VECTOR), n) } else { (NARROWEST, NARROWEST) };
-    let mut left = n;
-    std::iter::from_fn(move || {
-        let width = if left == n { first } else { narrow };
-        let width = if left < width + VECTOR { left } else { width };
-        left -= width;
-        (width > 0).then_some(width)
-    })
-}
-
 /// The products of `faer` at one scalar; the engine's scalars are those that have them.
 pub trait Product: Narrow {
     /// c = a b, or c += a b, on the current thread.
     fn product(c: MatMut<'_, Self>, accum: Accum, a: MatRef<'_, Self>, b: MatRef<'_, Self>);
-    /// The lower triangle of c = a b, on the current thread.
-    fn lower_product(c: MatMut<'_, Self>, a: MatRef<'_, Self>, b: MatRef<'_, Self>);
 }
 
 macro_rules! product {
@@ -368,12 +324,6 @@ macro_rules! product {
         impl Product for $t {
             fn product(c: MatMut<'_, $t>, accum: Accum, a: MatRef<'_, $t>, b: MatRef<'_, $t>) {
                 matmul(c, accum, a, b, 1.0, Par::Seq);
-            }
-
-            fn lower_product(c: MatMut<'_, $t>, a: MatRef<'_, $t>, b: MatRef<'_, $t>) {
-                let full = BlockStructure::Rectangular;
-                let half = BlockStructure::TriangularLower;
-                triangular::matmul(c, half, Accum::Replace, a, full, b, full, 1.0, Par::Seq);
             }
         }
     )*};

@@ -1,9 +1,9 @@
-//! Products with few columns, as inner products of rows: z = x Wᵀ of a layer with few outputs.
+//! Products with few columns, as inner products of rows: z = x Wᵀ of a layer with few outputs, and the Gram matrix of few rows.
 //!
 //! Both operands are read along their rows, as they are stored, and neither is packed: packing x for a general product takes nearly as long
 //! as the product where each of its numbers is used ten times.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -16,6 +16,9 @@ use crate::real::Real;
 const COLS: usize = 5;
 /// Columns of the products that are computed so.
 const FEW_COLS: RangeInclusive<usize> = 3..=16;
+
+/// Rows at most whose inner products with one another are.
+const FEW_ROWS: usize = 48;
 
 /// Whether an n × k by k × m product is computed here, if the first operand is stored by rows and the second by columns. By the sizes and the
 /// processor alone; measured by the bench `products`.
@@ -36,7 +39,19 @@ pub(super) fn narrow_into<T: Real>(
     let (a, b) = (a.data(), b.data());
     let rows = if share_out { n.div_ceil(parallel::threads()).next_multiple_of(4) } else { n };
     let tasks = c.chunks_mut(rows * m).zip(a.chunks(rows * k));
-    parallel::for_each(tasks, |(c, a)| T::narrow_rows(Rows { c, onto, a, b, k }));
+    parallel::for_each(tasks, |(c, a)| T::narrow_rows(Rows { c, onto, a, b, k, apart: k, half: false }));
+}
+
+/// Whether one half of the inner products of n rows of k numbers is computed here: of few rows, of which a general product would compute all.
+pub(super) fn suits_half<T: Real>(a: Matrix<'_, T>) -> bool {
+    !a.transposed && (4..=FEW_ROWS).contains(&a.rows()) && a.cols() >= 4 * lanes::<T>() && fuses()
+}
+
+/// The half on and below the diagonal of the inner products of some numbers of each row, on this thread; what is above is unspecified.
+pub(super) fn half_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, part: Range<usize>) {
+    let (apart, k) = (a.cols(), part.len());
+    let a = &a.data()[part.start..];
+    T::narrow_rows(Rows { c, onto: Onto::Nothing, a, b: a, k, apart, half: true });
 }
 
 /// Some rows of the result, of the first operand, and all columns of the second with `k` numbers each.
@@ -46,6 +61,10 @@ pub struct Rows<'a, T> {
     a: &'a [T],
     b: &'a [T],
     k: usize,
+    /// From the beginning of a row of the operands to that of the next.
+    apart: usize,
+    /// Whether those on and below the diagonal suffice, of rows from the first on.
+    half: bool,
 }
 
 /// What is written for each scalar by its own names.
@@ -76,23 +95,24 @@ macro_rules! narrow {
             /// By tiles of `R` rows.
             #[inline(always)]
             fn tiles<S: Simd, const R: usize>(self, simd: S) {
-                let Rows { c, onto, a, b, k } = self;
-                let m = b.len() / k;
-                for (c, a) in c.chunks_mut(R * m).zip(a.chunks(R * k)) {
-                    let rows = c.len() / m;
+                let Rows { c, onto, a, b, k, apart, half } = self;
+                let width = b.len().div_ceil(apart);
+                for (tile, (c, a)) in c.chunks_mut(R * width).zip(a.chunks(R * apart)).enumerate() {
+                    let rows = c.len() / width;
+                    let m = if half { width.min((tile + 1) * R) } else { width };
                     // Rows and columns beyond the last are computed like it, and not written.
                     let mut left = [a; R];
                     for r in 0..R {
-                        left[r] = &a[r.min(rows - 1) * k..][..k];
+                        left[r] = &a[r.min(rows - 1) * apart..][..k];
                     }
                     for from in (0..m).step_by(COLS) {
                         let mut right = [b; COLS];
                         for j in 0..COLS {
-                            right[j] = &b[(from + j).min(m - 1) * k..][..k];
+                            right[j] = &b[(from + j).min(m - 1) * apart..][..k];
                         }
                         let products = Self::inner_products(simd, left, right);
-                        for (c, products) in c.chunks_exact_mut(m).zip(&products) {
-                            for (j, (c, product)) in (from..).zip(c[from..].iter_mut().zip(products)) {
+                        for (c, products) in c.chunks_exact_mut(width).zip(&products) {
+                            for (j, (c, product)) in (from..m).zip(c[from..].iter_mut().zip(products)) {
                                 *c = match onto {
                                     Onto::Nothing => *product,
                                     Onto::Row(row) => row[j] + *product,

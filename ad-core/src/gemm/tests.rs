@@ -50,24 +50,6 @@ fn every_layout_agrees_with_three_loops() {
     }
 }
 
-/// The numbers on and below the diagonal.
-fn lower<T: Real>(square: &[T], n: usize) -> impl Iterator<Item = T> {
-    square.chunks(n).zip(1..).flat_map(|(row, n)| &row[..n]).copied()
-}
-
-#[test]
-fn half_of_a_symmetric_product_is_that_half() {
-    for (n, k) in [(1, 3), (5, 7), (70, 300), (130, 64), (130, 300), (300, 80)] {
-        let a = numbers(n * k, 0.7);
-        let (left, mut half, mut whole) = (Matrix::new(&a, n, k, false), vec![9.0; n * n], vec![0.0; n * n]);
-        lower_into(&mut half, left, left.transpose());
-        matmul_into(&mut whole, Onto::Nothing, left, left.transpose());
-        for (half, whole) in lower(&half, n).zip(lower(&whole, n)) {
-            approx::assert_relative_eq!(half, whole, max_relative = 1e-12, epsilon = 1e-12);
-        }
-    }
-}
-
 #[test]
 fn an_empty_inner_dimension_gives_what_the_product_starts_from() {
     for (onto, want) in [(Onto::Nothing, [0.0; 6]), (Onto::Row(&[1.0, 2.0, 3.0]), [1.0, 2.0, 3.0, 1.0, 2.0, 3.0])] {
@@ -77,23 +59,19 @@ fn an_empty_inner_dimension_gives_what_the_product_starts_from() {
     }
 }
 
-/// A product onto something, and where it can be one the half of a symmetric product, on so many threads.
-fn on<T: Real>(threads: usize, [n, k, m]: [usize; 3], [ta, tb]: [bool; 2]) -> (Vec<T>, Vec<T>) {
+/// A product onto something, on so many threads.
+fn on<T: Real>(threads: usize, [n, k, m]: [usize; 3], [ta, tb]: [bool; 2]) -> Vec<T> {
     let cast = |numbers: Vec<f64>| numbers.into_iter().map(T::from_f64).collect::<Vec<_>>();
     let (a, b, row) = (cast(numbers(n * k, 0.7)), cast(numbers(k * m, 1.3)), cast(numbers(m, 0.3)));
-    let (mut c, mut half) = (cast(numbers(n * m, 0.9)), vec![T::default(); n * n]);
+    let mut c = cast(numbers(n * m, 0.9));
     let onto = match (ta, tb) {
         (false, false) => Onto::Present,
         (true, true) => Onto::Row(&row),
         _ => Onto::Nothing,
     };
-    let left = Matrix::new(&a, n, k, ta);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-    pool.install(|| {
-        matmul_into(&mut c, onto, left, Matrix::new(&b, k, m, tb));
-        lower_into(&mut half, left, left.transpose());
-    });
-    (c, lower(&half, n).collect())
+    pool.install(|| matmul_into(&mut c, onto, Matrix::new(&a, n, k, ta), Matrix::new(&b, k, m, tb)));
+    c
 }
 
 fn bits_are_those_of_one_thread<T: Real>(sizes: [usize; 3], layouts: [bool; 2]) {
@@ -137,13 +115,6 @@ proptest! {
     ) {
         bits_are_those_of_one_thread::<f32>([n, k, m], [ta, tb]);
         bits_are_those_of_one_thread::<f64>([n, k, m], [ta, tb]);
-    }
-
-    #[test]
-    fn strips_of_a_half_cover_all_columns_and_none_is_alone(n in 2usize..3000) {
-        let strips: Vec<_> = strips_of_half(n).collect();
-        prop_assert_eq!(strips.iter().sum::<usize>(), n);
-        prop_assert!(strips.iter().all(|&width| width > 1), "{strips:?}");
     }
 
     #[test]

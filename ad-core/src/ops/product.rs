@@ -15,10 +15,9 @@
 use std::ops::RangeInclusive;
 
 use crate::buffer::Buffer;
-use crate::gemm::{Matrix, Onto, matmul_into};
+use crate::gemm::{InnerProducts, Matrix, Onto, inner_products, matmul_into};
 use crate::kernel::{self, inlined};
-use crate::matrix::gram_into;
-use crate::parallel;
+use crate::matrix::fill_symmetric;
 use crate::primitive::{Multiple, Visit};
 use crate::real::Real;
 use crate::sums;
@@ -270,25 +269,26 @@ impl<'a, T: Real> Product<'a, T> {
         let Multiple { adjoint, value } = multiple;
         let zbar = Matrix::new(zbar, rows, cols, false);
         let c = T::from_f64(adjoint);
-        // c XXᵀ, and where X moves ⟨Z̄, ẊẆ⟩ by the rows' inner products: neither needs the other.
-        let mut found = parallel::map([None].into_iter().chain(dx.map(Some)), |dx: Option<Matrix<'_, T>>| match dx {
-            None => (symmetric(self.x, c), 0.0),
-            Some(dx) => {
-                let (square, mut outer) = (symmetric(zbar, c), Buffer::stale(rows * rows));
-                matmul_into(&mut outer, Onto::Nothing, dx, self.x.transpose());
-                let term = 2.0 * kernel::inner(&square, &outer);
-                (outer, term)
-            }
-        });
-        let mut term = if dx.is_some() { found.swap_remove(1).1 } else { 0.0 };
-        let square = found.swap_remove(0).0;
+        // Inner products of rows: XXᵀ, and where X moves what gives ⟨Z̄, ẊẆ⟩.
+        let of_x = InnerProducts::half(self.x);
+        let found = match dx {
+            None => inner_products(&[of_x]),
+            Some(dx) => inner_products(&[of_x, InnerProducts::half(zbar), InnerProducts::whole(dx, self.x)]),
+        };
+        let (mut square, mut term) = (Buffer::stale(rows * rows), 0.0);
+        if let [_, of_zbar, outer] = &found[..] {
+            fill_symmetric(&mut square, of_zbar, rows, c);
+            term = 2.0 * outer.iter().map(|outer| kernel::inner(&square, outer)).sum::<f64>();
+        }
+        fill_symmetric(&mut square, &found[0], rows, c);
         // What starts the rows of Ż: the tangent of the bias, and −λ times the bias, which is in Z but not in XW.
-        let row = (self.dbias.is_some() || value != 0.0).then(|| self.row(-value));
-        let start = row.as_deref().map_or(Onto::Nothing, Onto::Row);
+        let moved = (value != 0.0).then(|| self.row(-value));
+        let row = moved.as_deref().or(self.dbias);
+        let start = row.map_or(Onto::Nothing, Onto::Row);
         if let Some(dx) = dx {
             matmul_into(dz, start, dx, self.w);
             if value != 0.0 {
-                term += 2.0 * value * (kernel::inner(zbar.data(), dz) - rows_by(zbar.data(), row.as_deref()));
+                term += 2.0 * value * (kernel::inner(zbar.data(), dz) - rows_by(zbar.data(), row));
             }
         }
         let onto = if dx.is_some() { Onto::Present } else { start };
@@ -304,13 +304,6 @@ impl<'a, T: Real> Product<'a, T> {
         }
         term
     }
-}
-
-/// c a aᵀ.
-fn symmetric<T: Real>(a: Matrix<'_, T>, c: T) -> Buffer<T> {
-    let mut square = Buffer::stale(a.rows() * a.rows());
-    gram_into(&mut square, a, c);
-    square
 }
 
 /// Σ over rows of their inner products with one row.
