@@ -21,10 +21,11 @@ use common::Model;
 mod common;
 
 /// The forms in which products advance.
-const FORMS: [(&str, Forms); 4] = [
+const FORMS: [(&str, Forms); 5] = [
     ("cheapest", Forms::Cheapest),
     ("direct", Forms::Only(Form::Direct)),
     ("two-product", Forms::Only(Form::TwoProduct)),
+    ("mixed", Forms::Only(Form::Mixed)),
     ("factored", Forms::Only(Form::Factored)),
 ];
 

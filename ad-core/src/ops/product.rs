@@ -1,16 +1,18 @@
 //! How a matrix product Z = XW (with, for a layer, a bias) advances in the curvature sweep: its tangent Ż and its curvature
-//! term 2⟨Z̄, ẊẆ⟩, by whichever of three forms costs least.
+//! term 2⟨Z̄, ẊẆ⟩, by whichever of four forms costs least.
 //!
 //! | form | products of the size of Z = XW | needs |
 //! |---|---|---|
 //! | direct: Ż = ẊW + XẆ, C = ẊẆ | 3 | |
 //! | two-product: Ż = (X/s + Ẋ)(W + sẆ) − Z/s − sC | 2 | with a bias, b/s + ḃ added, as Z has b |
+//! | mixed: the same with C = c(ẊXᵀ)Z̄ | 1, and small ones | Ẇ = cXᵀZ̄, a multiple of W̄ |
 //! | factored: with Ẇ = cXᵀZ̄ + λW, XẆ = c(XXᵀ)Z̄ + λZ and ⟨Z̄, ẊẆ⟩ = c⟨Z̄Z̄ᵀ, ẊXᵀ⟩ + λ⟨Z̄, ẊW⟩ | 1, and small ones | Ẇ a multiple of W̄ |
 //!
 //! The two-product form is the algebra of the three-multiplication complex product. With s = √(‖X‖‖W‖ / (‖Ẋ‖‖Ẇ‖)) both
 //! factors of the product are sums of terms of one size, so its rounding error is about twice the direct form's.
 //! The factored form replaces products over n_in × n_out by ones over the rows of the batch, and half of each symmetric one
-//! suffices. It holds where the direction is the mini-batch gradient, for a weight that is used once.
+//! suffices; the mixed form has fewer of these, and the two-product form's sums. Both hold where the direction is the mini-batch gradient,
+//! for a weight that is used once.
 
 use std::ops::RangeInclusive;
 
@@ -29,7 +31,9 @@ pub enum Form {
     Direct,
     /// Two products, for any direction.
     TwoProduct,
-    /// One product and small ones, for a direction that is a multiple of the gradient.
+    /// One product and small ones, and sums of the factors, for a direction that is a multiple of the gradient.
+    Mixed,
+    /// One product and more small ones, for a direction that is a multiple of the gradient and the weight.
     Factored,
 }
 
@@ -105,6 +109,7 @@ impl Sizes {
         match form {
             Form::Direct => product * (u64::from(x) + u64::from(w) + u64::from(x && w && motion.curved)),
             Form::TwoProduct => 2 * product,
+            Form::Mixed => product + square(inner) + square(cols),
             Form::Factored => {
                 let tangent = half(inner) + square(cols);
                 let term = if x { product + half(cols) + square(inner) } else { 0 };
@@ -118,12 +123,16 @@ impl Sizes {
         let applies = |form: Form| match form {
             Form::Direct => true,
             Form::TwoProduct => motion.moving == [true, true] && motion.curved,
+            Form::Mixed => {
+                let follows = motion.multiple.is_some_and(|multiple| multiple.value == 0.0);
+                motion.moving == [true, true] && motion.curved && follows
+            }
             Form::Factored => motion.moving[1] && motion.curved && motion.multiple.is_some(),
         };
         match forms {
             Forms::Only(form) if applies(form) => form,
             Forms::Only(_) => Form::Direct,
-            Forms::Cheapest => [Form::Direct, Form::TwoProduct, Form::Factored]
+            Forms::Cheapest => [Form::Direct, Form::TwoProduct, Form::Mixed, Form::Factored]
                 .into_iter()
                 .filter(|form| applies(*form))
                 .min_by_key(|form| self.weighed(*form, motion))
@@ -136,7 +145,8 @@ impl Sizes {
     fn weighed(self, form: Form, motion: Motion) -> u64 {
         let flops = self.form_flops(form, motion);
         let small = match form {
-            Form::Factored => flops - if motion.moving[0] { self.flops() } else { 0 },
+            Form::Factored if !motion.moving[0] => flops,
+            Form::Mixed | Form::Factored => flops - self.flops(),
             Form::Direct | Form::TwoProduct => 0,
         };
         flops + small / 4 + self.passes(form, motion)
@@ -147,6 +157,7 @@ impl Sizes {
         let touched = match form {
             Form::Direct => 0,
             Form::TwoProduct => self.summed,
+            Form::Mixed => self.summed + 2 * self.rows * self.rows,
             Form::Factored if motion.moving[0] => 7 * self.rows * self.rows,
             Form::Factored => 2 * self.rows * self.rows,
         };
@@ -193,7 +204,10 @@ impl<'a, T: Real> Product<'a, T> {
     /// Ż into `dz`, and the curvature term.
     pub(crate) fn advance(&self, forms: Forms, dz: &mut [T]) -> f64 {
         match (self.sizes.form(forms, self.motion()), self.dx, self.dw, self.zbar, self.multiple) {
-            (Form::TwoProduct, Some(dx), Some(dw), Some(zbar), _) => self.two_product(dx, dw, zbar, dz),
+            (Form::TwoProduct, Some(dx), Some(dw), Some(zbar), _) => self.two_product(dx, dw, zbar, None, dz),
+            (Form::Mixed, Some(dx), Some(dw), Some(zbar), Some(multiple)) => {
+                self.two_product(dx, dw, zbar, Some(multiple.adjoint), dz)
+            }
             (Form::Factored, dx, Some(_), Some(zbar), Some(multiple)) => self.factored(dx, zbar, multiple, dz),
             (_, Some(dx), Some(dw), Some(zbar), _) => self.direct(dx, dw, zbar, dz),
             _ => {
@@ -210,7 +224,15 @@ impl<'a, T: Real> Product<'a, T> {
         2.0 * kernel::inner(&c, zbar)
     }
 
-    fn two_product(&self, dx: Matrix<'_, T>, dw: Matrix<'_, T>, zbar: &[T], dz: &mut [T]) -> f64 {
+    /// The two-product form; the mixed one, if Ẇ is this multiple of W̄.
+    fn two_product(
+        &self,
+        dx: Matrix<'_, T>,
+        dw: Matrix<'_, T>,
+        zbar: &[T],
+        of_adjoint: Option<f64>,
+        dz: &mut [T],
+    ) -> f64 {
         let Some(s) = balance([self.x.data(), self.w.data()], [dx.data(), dw.data()]) else {
             return self.direct(dx, dw, zbar, dz);
         };
@@ -231,9 +253,23 @@ impl<'a, T: Real> Product<'a, T> {
             move |w, d| w + scale * d,
         );
         // C = ẊẆ in the place of Ż, then what Ż starts from: −sC − Z/s, with the bias that is in Z.
-        matmul_into(dz, Onto::Nothing, dx, dw);
+        let Sizes { rows, cols, .. } = self.sizes;
+        match of_adjoint {
+            None => matmul_into(dz, Onto::Nothing, dx, dw),
+            Some(_) => {
+                let mut outer = Buffer::stale(rows * rows);
+                matmul_into(&mut outer, Onto::Nothing, dx, self.x.transpose());
+                matmul_into(
+                    dz,
+                    Onto::Nothing,
+                    Matrix::new(&outer, rows, rows, false),
+                    Matrix::new(zbar, rows, cols, false),
+                );
+            }
+        }
+        let multiple = of_adjoint.unwrap_or(1.0);
+        let scale = T::from_f64(s * multiple);
         let bias = moved_bias(self.bias, self.dbias, inverse);
-        let cols = self.sizes.cols;
         let start = inlined(
             #[inline(always)]
             |row: usize, dz: &mut [T]| {
@@ -255,7 +291,7 @@ impl<'a, T: Real> Product<'a, T> {
         );
         let term = kernel::pieces(dz, cols, 1, start);
         matmul_into(dz, Onto::Present, self.x.over(&x), self.w.over(&w));
-        2.0 * term
+        2.0 * multiple * term
     }
 
     /// The row that is added to every row of Ż: its tangent, and what takes the bias out of Z times −c.

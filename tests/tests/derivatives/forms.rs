@@ -5,8 +5,13 @@ use ad_core::ops::{Form, Forms};
 use ad_core::transform::record;
 use ad_core::{Along, Array, Multiple, Ops, Real, Tensor, Var, hvp};
 
-const FORMS: [Forms; 4] =
-    [Forms::Only(Form::Direct), Forms::Only(Form::TwoProduct), Forms::Only(Form::Factored), Forms::Cheapest];
+const FORMS: [Forms; 5] = [
+    Forms::Only(Form::Direct),
+    Forms::Only(Form::TwoProduct),
+    Forms::Only(Form::Mixed),
+    Forms::Only(Form::Factored),
+    Forms::Cheapest,
+];
 
 fn wave<T: Real>(shape: &[usize], phase: f64) -> Tensor<T> {
     Tensor::from_fn(shape, |i| T::from_f64((1.7 * i as f64 + phase).sin()))
@@ -25,7 +30,7 @@ fn parameters<T: Real>() -> Vec<Tensor<T>> {
 }
 
 /// The curvature along c·g + λθ by each form, and whether the sweep is told of it.
-fn curvatures<T: Real>(rows: usize, c: f64, lambda: f64) -> [f64; 4] {
+fn curvatures<T: Real>(rows: usize, c: f64, lambda: f64) -> [f64; 5] {
     let (x, p) = (Var::fixed(wave::<T>(&[rows, 9], 0.3)), parameters::<T>());
     let (_, node, recording) = record(|p| network(&x, p), &p[..]);
     let node = node.unwrap();
