@@ -63,17 +63,18 @@ pub(crate) fn fill_symmetric<T: Real>(square: &mut [T], half: &Sums<T>, n: usize
     );
 }
 
-/// Rows of a symmetric matrix from the `top`-th on, [`ABREAST`] at most.
+/// Rows of a symmetric matrix from the `top`-th on: [`ABREAST`], or the last.
 #[inline(always)]
 fn fill_rows<T: Real>(rows: &mut [T], top: usize, half: &Sums<T>, n: usize, c: T) {
     let bottom = top + rows.len() / n;
-    for (row, i) in rows.chunks_exact_mut(n).zip(top..) {
-        let row = &mut row[..=i];
-        row.fill(T::default());
-        for half in half {
-            row.iter_mut().zip(&half[i * n..]).for_each(|(v, &a)| *v = *v + a);
+    for (slice, half) in half.iter().enumerate() {
+        for (row, i) in rows.chunks_exact_mut(n).zip(top..) {
+            let numbers = row[..=i].iter_mut().zip(&half[i * n..]);
+            match slice {
+                0 => numbers.for_each(|(v, &a)| *v = c * a),
+                _ => numbers.for_each(|(v, &a)| *v = *v + c * a),
+            }
         }
-        row.iter_mut().for_each(|v| *v = *v * c);
     }
     for (i, j) in (top..bottom).flat_map(|i| (i + 1..bottom).map(move |j| (i, j))) {
         rows[(i - top) * n + j] = rows[(j - top) * n + i];
@@ -81,15 +82,16 @@ fn fill_rows<T: Real>(rows: &mut [T], top: usize, half: &Sums<T>, n: usize, c: T
     // Rows below give columns of these rows.
     for from in (bottom..n).step_by(ABREAST) {
         let mut turned = [[T::default(); ABREAST]; ABREAST];
-        for half in half {
+        for (slice, half) in half.iter().enumerate() {
             for (j, below) in half[from * n..].chunks_exact(n).take(ABREAST).enumerate() {
-                for (turned, &a) in turned.iter_mut().zip(&below[top..bottom]) {
-                    turned[j] = turned[j] + a;
+                let below: &[T; ABREAST] = below[top..].first_chunk().expect("there are rows below whole ones only");
+                for l in 0..ABREAST {
+                    turned[l][j] = if slice == 0 { c * below[l] } else { turned[l][j] + c * below[l] };
                 }
             }
         }
         for (row, turned) in rows.chunks_exact_mut(n).zip(&turned) {
-            row[from..].iter_mut().zip(turned).for_each(|(v, &a)| *v = a * c);
+            row[from..].iter_mut().zip(turned).for_each(|(v, &a)| *v = a);
         }
     }
 }

@@ -65,8 +65,8 @@ pub(crate) type Sums<T> = Vec<Buffer<T>>;
 
 /// Several arrays of inner products, on all threads together.
 pub(crate) fn inner_products<T: Real>(of: &[InnerProducts<'_, T>]) -> Vec<Sums<T>> {
-    let sizes = |of: &InnerProducts<'_, T>| of.a.rows() * of.b.rows();
-    let mut found: Vec<Sums<T>> = of.iter().map(|of| of.slices().map(|_| Buffer::stale(sizes(of))).collect()).collect();
+    let size = |of: &InnerProducts<'_, T>| of.a.rows() * of.b.rows();
+    let mut found: Vec<Sums<T>> = of.iter().map(|of| of.slices().map(|_| Buffer::stale(size(of))).collect()).collect();
     let mut tasks = Vec::new();
     for (of, found) in of.iter().zip(&mut found) {
         counted(of.flops());

@@ -18,7 +18,7 @@ use std::ops::RangeInclusive;
 
 use crate::buffer::Buffer;
 use crate::gemm::{InnerProducts, Matrix, Onto, inner_products, matmul_into};
-use crate::kernel::{self, inlined};
+use crate::kernel::{self, WeightedSum, inlined};
 use crate::matrix::fill_symmetric;
 use crate::primitive::{Multiple, Visit};
 use crate::real::Real;
@@ -236,22 +236,12 @@ impl<'a, T: Real> Product<'a, T> {
         let Some(s) = balance([self.x.data(), self.w.data()], [dx.data(), dw.data()]) else {
             return self.direct(dx, dw, zbar, dz);
         };
-        let (scale, inverse) = (T::from_f64(s), T::from_f64(1.0 / s));
+        let (one, scale, inverse) = (T::from_f64(1.0), T::from_f64(s), T::from_f64(1.0 / s));
         let (mut x, mut w) = (Buffer::stale(dx.data().len()), Buffer::stale(dw.data().len()));
-        kernel::pairs(
-            &mut x,
-            self.x.data(),
-            dx.data(),
-            #[inline(always)]
-            move |x, d| inverse * x + d,
-        );
-        kernel::pairs(
-            &mut w,
-            self.w.data(),
-            dw.data(),
-            #[inline(always)]
-            move |w, d| w + scale * d,
-        );
+        kernel::weighted_sums([
+            WeightedSum { out: &mut x, arrays: [self.x.data(), dx.data()], weights: [inverse, one] },
+            WeightedSum { out: &mut w, arrays: [self.w.data(), dw.data()], weights: [one, scale] },
+        ]);
         // C = ẊẆ in the place of Ż, then what Ż starts from: −sC − Z/s, with the bias that is in Z.
         let Sizes { rows, cols, .. } = self.sizes;
         match of_adjoint {
@@ -364,7 +354,7 @@ pub(crate) fn balance<T: Real>(at: [&[T]; 2], tangents: [&[T]; 2]) -> Option<f64
 const SCALES: RangeInclusive<f64> = 1.0 / (1u64 << 40) as f64..=(1u64 << 40) as f64;
 
 /// Places at which long arrays are sampled.
-const PLACES: usize = 16;
+const PLACES: usize = 8;
 /// Numbers of neighbours sampled at each.
 const SAMPLED: usize = 64;
 
