@@ -1,6 +1,6 @@
 //! The inner products of rows with rows, a bᵀ, where the result is small beside what it is of, and half of them where they are symmetric.
 //!
-//! Such a result is too small to be cut into blocks. Instead long rows are cut into slices, whose inner products are computed apart, and then
+//! A result of few rows is too small to be cut into blocks. Instead long rows are cut into slices, whose inner products are computed apart, and then
 //! added up. How many depends on the sizes alone, so that the bits do not depend on the number of threads.
 
 use std::ops::Range;
@@ -124,8 +124,8 @@ fn in_strips<'a, T: Real>(of: &InnerProducts<'a, T>, slice: Range<usize>, c: &'a
     strips
 }
 
-/// Widths of the strips of columns of one half of an n × n result, each from the diagonal down: two of about one area where it is small, else
-/// narrow ones, which compute little above the diagonal.
+/// Widths of the strips of columns of one half of an n × n result, each from the diagonal down: one of few rows, two of about
+/// one area of more, else narrow ones, which compute little above the diagonal.
 fn strips_of_half(n: usize) -> impl Iterator<Item = usize> {
     let (first, others) = match n {
         ..NARROWEST => (n, n),

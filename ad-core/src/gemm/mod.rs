@@ -1,8 +1,8 @@
 //! The one place where matrix products are computed, by `faer` (those with few columns by [`narrow`]), and counted.
 //!
-//! A product is cut into blocks of its result, never along the inner dimension, and blocks are shared out over the current rayon pool:
-//! one a thread where `faer` gives the same bits however a product is cut, else a number that depends on the sizes only. So a result does
-//! not depend on the number of threads.
+//! A product is cut into blocks of its result, along the inner dimension only where [few long rows](mod@inner_products) are, and blocks are
+//! shared out over the current rayon pool: one a thread where `faer` gives the same bits however a product is cut, else a number that depends
+//! on the sizes only. So a result does not depend on the number of threads.
 
 mod inner_products;
 mod narrow;

@@ -9,7 +9,8 @@
 //! | factored: with Ẇ = cXᵀZ̄ + λW, XẆ = c(XXᵀ)Z̄ + λZ and ⟨Z̄, ẊẆ⟩ = c⟨Z̄Z̄ᵀ, ẊXᵀ⟩ + λ⟨Z̄, ẊW⟩ | 1, and small ones | Ẇ a multiple of W̄ |
 //!
 //! The two-product form is the algebra of the three-multiplication complex product. With s = √(‖X‖‖W‖ / (‖Ẋ‖‖Ẇ‖)) both
-//! factors of the product are sums of terms of one size, so its rounding error is about twice the direct form's.
+//! factors of the product are sums of terms of one size, so its rounding error is about twice the direct form's. The mixed form's C has
+//! the error of ‖X‖‖Z̄‖, where the rows' gradients may cancel in W̄; where that would be seen, C is ẊẆ after all.
 //! The factored form replaces products over n_in × n_out by ones over the rows of the batch, and half of each symmetric one
 //! suffices; the mixed form has fewer of these, and the two-product form's sums. Both hold where the direction is the mini-batch gradient,
 //! for a weight that is used once.
@@ -124,7 +125,7 @@ impl Sizes {
             Form::Direct => true,
             Form::TwoProduct => motion.moving == [true, true] && motion.curved,
             Form::Mixed => {
-                let follows = motion.multiple.is_some_and(|multiple| multiple.value == 0.0);
+                let follows = motion.multiple.is_some_and(|multiple| multiple.adjoint != 0.0 && multiple.value == 0.0);
                 motion.moving == [true, true] && motion.curved && follows
             }
             Form::Factored => motion.moving[1] && motion.curved && motion.multiple.is_some(),
@@ -242,8 +243,9 @@ impl<'a, T: Real> Product<'a, T> {
             WeightedSum { out: &mut x, arrays: [self.x.data(), dx.data()], weights: [inverse, one] },
             WeightedSum { out: &mut w, arrays: [self.w.data(), dw.data()], weights: [one, scale] },
         ]);
-        // C = ẊẆ in the place of Ż, then what Ż starts from: −sC − Z/s, with the bias that is in Z.
+        // C, in the mixed form C/c, in the place of Ż, then what Ż starts from: −sC − Z/s, with the bias that is in Z.
         let Sizes { rows, cols, .. } = self.sizes;
+        let of_adjoint = of_adjoint.filter(|c| s * c.abs() * self.amplification(zbar) < AMPLIFIED);
         match of_adjoint {
             None => matmul_into(dz, Onto::Nothing, dx, dw),
             Some(_) => {
@@ -282,6 +284,12 @@ impl<'a, T: Real> Product<'a, T> {
         let term = kernel::pieces(dz, cols, 1, start);
         matmul_into(dz, Onto::Present, self.x.over(&x), self.w.over(&w));
         2.0 * multiple * term
+    }
+
+    /// About ‖X‖‖Z̄‖/‖W‖: times sc how much larger than rounding the error is that C of the mixed form adds to ẊW.
+    fn amplification(&self, zbar: &[T]) -> f64 {
+        let norm = |a: &[T]| (mean_squares([a])[0] * a.len() as f64).sqrt();
+        norm(self.x.data()) * norm(zbar) / norm(self.w.data())
     }
 
     /// The row that is added to every row of Ż: its tangent, and what takes the bias out of Z times −c.
@@ -343,12 +351,15 @@ fn rows_by<T: Real>(rows: &[T], row: Option<&[T]>) -> f64 {
 /// scaled by it may leave the range of single precision.
 pub(crate) fn balance<T: Real>(at: [&[T]; 2], tangents: [&[T]; 2]) -> Option<f64> {
     let ratio = |i: usize| {
-        let [at, tangent] = sampled_squares([at[i], tangents[i]]);
+        let [at, tangent] = mean_squares([at[i], tangents[i]]);
         at / tangent
     };
     let s = (ratio(0) * ratio(1)).powf(0.25);
     SCALES.contains(&s).then(|| s.log2().round().exp2())
 }
+
+/// How much larger than rounding the error of the mixed form may be at most.
+const AMPLIFIED: f64 = 256.0;
 
 /// The scales of a two-product form: 2⁻⁴⁰ to 2⁴⁰.
 const SCALES: RangeInclusive<f64> = 1.0 / (1u64 << 40) as f64..=(1u64 << 40) as f64;
@@ -358,10 +369,11 @@ const PLACES: usize = 8;
 /// Numbers of neighbours sampled at each.
 const SAMPLED: usize = 64;
 
-/// About how the sums of squares of arrays of one length compare, which is all that a balance needs: of long ones, neighbours at places
-/// without a pattern are looked at. All numbers are where those vanish in one of the arrays.
-fn sampled_squares<T: Real>(arrays: [&[T]; 2]) -> [f64; 2] {
-    let stretch = arrays[0].len() / PLACES;
+/// About the mean squares of arrays of one length: of long ones, neighbours at places without a pattern are looked at. All numbers are where
+/// those vanish in one of the arrays.
+fn mean_squares<T: Real, const N: usize>(arrays: [&[T]; N]) -> [f64; N] {
+    let len = arrays[0].len();
+    let stretch = len / PLACES;
     let squares = |a: &[T]| {
         kernel::pieces(
             &mut [(); PLACES],
@@ -375,8 +387,12 @@ fn sampled_squares<T: Real>(arrays: [&[T]; 2]) -> [f64; 2] {
             },
         )
     };
-    let sampled = if stretch < 4 * SAMPLED { [0.0; 2] } else { arrays.map(squares) };
-    if sampled.iter().all(|&sum| sum > 0.0) { sampled } else { arrays.map(|a| kernel::inner(a, a)) }
+    let sampled = if stretch < 4 * SAMPLED { [0.0; N] } else { arrays.map(squares) };
+    if sampled.iter().all(|&sum| sum > 0.0) {
+        sampled.map(|sum| sum / (PLACES * SAMPLED) as f64)
+    } else {
+        arrays.map(|a| kernel::inner(a, a) / len.max(1) as f64)
+    }
 }
 
 /// b/s + ḃ, by which the bias of X/s + Ẋ times W + sẆ exceeds none, given 1/s; `None` where there is neither.

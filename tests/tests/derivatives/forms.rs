@@ -120,3 +120,43 @@ fn a_product_that_vanishes_has_no_scale_and_needs_none() {
     });
     assert!(direct > 0.0 && (two - direct).abs() < 1e-12 * direct, "{two} for {direct}");
 }
+
+/// Rows in pairs whose gradients all but cancel, so that X and Z̄ are far larger than what they come to in W̄. The factored form knows Ẇ by
+/// these alone, to their rounding, and is not asked.
+#[test]
+fn rows_that_cancel_do_not_spoil_a_form() {
+    let pairs = |a: &Tensor<f32>, b: &Tensor<f32>| Tensor::from_vec(&[40, a.shape()[1]], [a.data(), b.data()].concat());
+    let (rows, r) = (wave::<f32>(&[20, 30], 0.3), wave::<f32>(&[20, 25], 1.1));
+    let x = pairs(&rows, &rows.plus_scaled(1e-5, &wave(&[20, 30], 2.0)));
+    let r = Var::fixed(pairs(&r, &r.scaled(-1.0)));
+    let (_, node, recording) =
+        record(|p| (p[0].linear(&p[1], None) * &r).sum_all(), &[x, wave::<f32>(&[25, 30], 0.7)][..]);
+    let adjoints = recording.adjoints(node.unwrap(), Tensor::scalar(1.0));
+    let (dx, dw) = (wave::<f32>(&[40, 30], 1.9), adjoints.leaves(&recording)[1].scaled(-1.0));
+    let [direct, others @ ..] = FORMS.map(|forms| {
+        let multiples = if forms == Forms::Only(Form::Factored) {
+            [None; 2]
+        } else {
+            [None, Some(Multiple { adjoint: -1.0, value: 0.0 })]
+        };
+        let along = Along { tangents: &[Some(&dx), Some(&dw)], multiples: &multiples, forms };
+        recording.curvature_along(node.unwrap(), &adjoints, &along).total
+    });
+    for found in others {
+        assert!((found - direct).abs() < 1e-4 * direct.abs(), "{found} for {direct}");
+    }
+}
+
+#[test]
+fn a_weight_that_is_told_to_stand_still_does() {
+    let (x, w) = (wave::<f64>(&[3, 4], 0.5), wave::<f64>(&[5, 4], 0.0));
+    let (_, node, recording) = record(|p| p[0].linear(&p[1], None).powi(2).sum_all(), &[x, w][..]);
+    let adjoints = recording.adjoints(node.unwrap(), Tensor::scalar(1.0));
+    let (dx, still) = (wave::<f64>(&[3, 4], 1.0), Tensor::full(&[5, 4], 0.0));
+    let [direct, others @ ..] = FORMS.map(|forms| {
+        let multiples = [None, Some(Multiple { adjoint: 0.0, value: 0.0 })];
+        let along = Along { tangents: &[Some(&dx), Some(&still)], multiples: &multiples, forms };
+        recording.curvature_along(node.unwrap(), &adjoints, &along).total
+    });
+    assert!(direct > 0.0 && others.iter().all(|found| (found - direct).abs() < 1e-12 * direct), "{others:?}");
+}
