@@ -8,8 +8,9 @@ use std::ops::Range;
 use faer::{MatMut, MatRef};
 
 use super::narrow::{half_into, suits_half};
-use super::{CUT_FROM, Matrix, NARROWEST, Onto, VECTOR, block, counted};
+use super::{BLOCKS, CUT_FROM, Matrix, NARROWEST, Onto, VECTOR, block, columns, counted, shares};
 use crate::buffer::Buffer;
+use crate::kernel;
 use crate::parallel;
 use crate::real::Real;
 
@@ -102,7 +103,8 @@ fn run<T: Real>(task: Task<'_, T>) {
     }
 }
 
-/// One slice of all inner products; half of them strip by strip of columns, each from the diagonal down, so that little is computed above it.
+/// One slice of all inner products, by groups of columns; half of them strip by strip of columns, each from the diagonal down, so that little
+/// is computed above it.
 fn in_strips<'a, T: Real>(of: &InnerProducts<'a, T>, slice: Range<usize>, c: &'a mut [T]) -> Vec<Task<'a, T>> {
     let (n, m) = (of.a.rows(), of.b.rows());
     if n * m == 0 {
@@ -111,7 +113,8 @@ fn in_strips<'a, T: Real>(of: &InnerProducts<'a, T>, slice: Range<usize>, c: &'a
     let part = |of: Matrix<'a, T>| of.view().subcols(slice.start, slice.len());
     let (a, b, mut rest) = (part(of.a), part(of.b).transpose(), MatMut::from_row_major_slice_mut(c, n, m));
     if !of.half {
-        return vec![Task::Strip(rest, a, b)];
+        let groups = shares(m, (m / NARROWEST).clamp(1, BLOCKS), VECTOR);
+        return columns(rest, Onto::Nothing, b, groups).map(|(c, _, b)| Task::Strip(c, a, b)).collect();
     }
     let mut strips = Vec::new();
     let mut from = 0;
@@ -139,6 +142,58 @@ fn strips_of_half(n: usize) -> impl Iterator<Item = usize> {
         left -= width;
         (width > 0).then_some(width)
     })
+}
+
+/// Rows that are filled at once, and columns.
+const ABREAST: usize = 16;
+/// The work of filling one number, in additions: every other one comes from another line of memory.
+const FILLING: usize = 4;
+
+/// The symmetric n × n matrix whose half on and below the diagonal is the sum of these, times `c`.
+pub(crate) fn fill_symmetric<T: Real>(square: &mut [T], half: &Sums<T>, n: usize, c: T) {
+    kernel::pieces(
+        square,
+        ABREAST * n,
+        FILLING,
+        #[inline(always)]
+        |piece, rows| {
+            fill_rows(rows, piece * ABREAST, half, n, c);
+            0.0
+        },
+    );
+}
+
+/// Rows of a symmetric matrix from the `top`-th on: [`ABREAST`], or the last.
+#[inline(always)]
+fn fill_rows<T: Real>(rows: &mut [T], top: usize, half: &Sums<T>, n: usize, c: T) {
+    let bottom = top + rows.len() / n;
+    for (slice, half) in half.iter().enumerate() {
+        for (row, i) in rows.chunks_exact_mut(n).zip(top..) {
+            let numbers = row[..=i].iter_mut().zip(&half[i * n..]);
+            match slice {
+                0 => numbers.for_each(|(v, &a)| *v = c * a),
+                _ => numbers.for_each(|(v, &a)| *v = *v + c * a),
+            }
+        }
+    }
+    for (i, j) in (top..bottom).flat_map(|i| (i + 1..bottom).map(move |j| (i, j))) {
+        rows[(i - top) * n + j] = rows[(j - top) * n + i];
+    }
+    // Rows below give columns of these rows.
+    for from in (bottom..n).step_by(ABREAST) {
+        let mut turned = [[T::default(); ABREAST]; ABREAST];
+        for (slice, half) in half.iter().enumerate() {
+            for (j, below) in half[from * n..].chunks_exact(n).take(ABREAST).enumerate() {
+                let below: &[T; ABREAST] = below[top..].first_chunk().expect("there are rows below whole ones only");
+                for l in 0..ABREAST {
+                    turned[l][j] = if slice == 0 { c * below[l] } else { turned[l][j] + c * below[l] };
+                }
+            }
+        }
+        for (row, turned) in rows.chunks_exact_mut(n).zip(&turned) {
+            row[from..].iter_mut().zip(turned).for_each(|(v, &a)| *v = a);
+        }
+    }
 }
 
 #[cfg(test)]

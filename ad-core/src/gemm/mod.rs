@@ -19,7 +19,7 @@ use pulp::{Arch, Simd, WithSimd};
 use crate::buffer::Buffer;
 use crate::parallel::{self, Apart, SLOTS, slot};
 use crate::real::Real;
-pub(crate) use inner_products::{InnerProducts, Sums, inner_products};
+pub(crate) use inner_products::{InnerProducts, fill_symmetric, inner_products};
 use narrow::Narrow;
 
 /// A matrix of `rows × cols` numbers, stored row-major either as itself or as its transpose.

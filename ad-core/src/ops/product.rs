@@ -18,9 +18,8 @@
 use std::ops::RangeInclusive;
 
 use crate::buffer::Buffer;
-use crate::gemm::{InnerProducts, Matrix, Onto, inner_products, matmul_into};
+use crate::gemm::{InnerProducts, Matrix, Onto, fill_symmetric, inner_products, matmul_into};
 use crate::kernel::{self, WeightedSum, inlined};
-use crate::matrix::fill_symmetric;
 use crate::primitive::{Multiple, Visit};
 use crate::real::Real;
 use crate::sums;
@@ -243,26 +242,31 @@ impl<'a, T: Real> Product<'a, T> {
             WeightedSum { out: &mut x, arrays: [self.x.data(), dx.data()], weights: [inverse, one] },
             WeightedSum { out: &mut w, arrays: [self.w.data(), dw.data()], weights: [one, scale] },
         ]);
-        // C, in the mixed form C/c, in the place of Ż, then what Ż starts from: −sC − Z/s, with the bias that is in Z.
-        let Sizes { rows, cols, .. } = self.sizes;
-        let of_adjoint = of_adjoint.filter(|c| s * c.abs() * self.amplification(zbar) < AMPLIFIED);
-        match of_adjoint {
+        let c = of_adjoint.filter(|c| s * c.abs() * self.amplification(zbar) < AMPLIFIED);
+        match c {
             None => matmul_into(dz, Onto::Nothing, dx, dw),
-            Some(_) => {
-                let mut outer = Buffer::stale(rows * rows);
-                matmul_into(&mut outer, Onto::Nothing, dx, self.x.transpose());
-                matmul_into(
-                    dz,
-                    Onto::Nothing,
-                    Matrix::new(&outer, rows, rows, false),
-                    Matrix::new(zbar, rows, cols, false),
-                );
-            }
+            Some(_) => self.outer_by_adjoint(dx, zbar, dz),
         }
-        let multiple = of_adjoint.unwrap_or(1.0);
-        let scale = T::from_f64(s * multiple);
+        let c = c.unwrap_or(1.0);
+        let term = self.start(zbar, [inverse, T::from_f64(s * c)], dz);
+        matmul_into(dz, Onto::Present, self.x.over(&x), self.w.over(&w));
+        2.0 * c * term
+    }
+
+    /// (ẊXᵀ)Z̄ into `dz`: C = ẊẆ over c, for Ẇ = cXᵀZ̄.
+    fn outer_by_adjoint(&self, dx: Matrix<'_, T>, zbar: &[T], dz: &mut [T]) {
+        let Sizes { rows, cols, .. } = self.sizes;
+        let mut outer = Buffer::stale(rows * rows);
+        matmul_into(&mut outer, Onto::Nothing, dx, self.x.transpose());
+        let (outer, zbar) = (Matrix::new(&outer, rows, rows, false), Matrix::new(zbar, rows, cols, false));
+        matmul_into(dz, Onto::Nothing, outer, zbar);
+    }
+
+    /// What Ż starts from in the place of C: −Z/s − sC, with the bias that is in Z, given 1/s and s. Returns ⟨C, Z̄⟩.
+    fn start(&self, zbar: &[T], [inverse, scale]: [T; 2], dz: &mut [T]) -> f64 {
+        let cols = self.sizes.cols;
         let bias = moved_bias(self.bias, self.dbias, inverse);
-        let start = inlined(
+        let row = inlined(
             #[inline(always)]
             |row: usize, dz: &mut [T]| {
                 let part = row * cols..(row + 1) * cols;
@@ -281,9 +285,7 @@ impl<'a, T: Real> Product<'a, T> {
                 term
             },
         );
-        let term = kernel::pieces(dz, cols, 1, start);
-        matmul_into(dz, Onto::Present, self.x.over(&x), self.w.over(&w));
-        2.0 * multiple * term
+        kernel::pieces(dz, cols, 1, row)
     }
 
     /// About ‖X‖‖Z̄‖/‖W‖: times sc how much larger than rounding the error is that C of the mixed form adds to ẊW.
@@ -340,6 +342,9 @@ impl<'a, T: Real> Product<'a, T> {
     }
 }
 
+/// How many times larger than rounding the error of the mixed form may be at most: 1.5·10⁻⁵ of ẊW in single precision.
+const AMPLIFIED: f64 = 256.0;
+
 /// Σ over rows of their inner products with one row.
 fn rows_by<T: Real>(rows: &[T], row: Option<&[T]>) -> f64 {
     let Some(row) = row else { return 0.0 };
@@ -357,9 +362,6 @@ pub(crate) fn balance<T: Real>(at: [&[T]; 2], tangents: [&[T]; 2]) -> Option<f64
     let s = (ratio(0) * ratio(1)).powf(0.25);
     SCALES.contains(&s).then(|| s.log2().round().exp2())
 }
-
-/// How much larger than rounding the error of the mixed form may be at most.
-const AMPLIFIED: f64 = 256.0;
 
 /// The scales of a two-product form: 2⁻⁴⁰ to 2⁴⁰.
 const SCALES: RangeInclusive<f64> = 1.0 / (1u64 << 40) as f64..=(1u64 << 40) as f64;
