@@ -1,4 +1,4 @@
-//! The one place where matrix products are computed, by `faer` (those with few columns by [`narrow`]), and counted.
+//! The one place where matrix products are computed, by `faer` (those with few columns by [`narrow`], those within attention's heads by [`small`]), and counted.
 //!
 //! A product is cut into blocks of its result, along the inner dimension only where [few long rows](mod@inner_products) are, and blocks are
 //! shared out over the current rayon pool: one a thread where `faer` gives the same bits however a product is cut, else a number that depends
@@ -6,6 +6,7 @@
 
 mod inner_products;
 mod narrow;
+mod small;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,8 @@ use crate::parallel::{self, Apart, SLOTS, slot};
 use crate::real::Real;
 pub(crate) use inner_products::{InnerProducts, fill_symmetric, inner_products};
 use narrow::Narrow;
+use small::Small;
+pub(crate) use small::{SmallSizes, Square, UNIT, small_into};
 
 /// A matrix of `rows × cols` numbers, stored row-major either as itself or as its transpose.
 #[derive(Clone, Copy, Debug)]
@@ -314,7 +317,7 @@ impl<T: Real> WithSimd for AddRow<'_, T> {
 }
 
 /// The products of `faer` at one scalar; the engine's scalars are those that have them.
-pub trait Product: Narrow {
+pub trait Product: Narrow + Small {
     /// c = a b, or c += a b, on the current thread.
     fn product(c: MatMut<'_, Self>, accum: Accum, a: MatRef<'_, Self>, b: MatRef<'_, Self>);
 }

@@ -39,23 +39,50 @@ pub(super) fn along<T: Real>(x: &Tensor<T>, axis: usize, f: impl Fn(&Tensor<T>, 
     f(&x.permute(&order), x.shape()[axis]).permute(&order)
 }
 
-/// What is subtracted from a row before its exponentials are taken: its maximum; 0 for −∞ alone, whose log-sum is −∞ and not NaN.
+/// Numbers of a row that are compared at once.
+const LANES: usize = 16;
+
+/// The larger of two numbers; the first where they cannot be compared.
 #[inline(always)]
-pub(super) fn shift<T: Real>(row: &[T]) -> T {
-    const LANES: usize = 16;
-    let larger = |a: T, b: T| if b > a { b } else { a };
-    let lowest = T::from_f64(f64::NEG_INFINITY);
-    let (whole, rest) = row.as_chunks::<LANES>();
-    let mut lanes = [lowest; LANES];
-    for row in whole {
-        for l in 0..LANES {
-            lanes[l] = larger(lanes[l], row[l]);
+fn larger<T: Real>(a: T, b: T) -> T {
+    if b > a { b } else { a }
+}
+
+/// The maximum of the lanes, a power of two of them, and of the blocks; by halves in the end.
+#[inline(always)]
+pub(super) fn top_of_blocks<T: Real, const L: usize>(mut lanes: [T; L], blocks: &[[T; L]]) -> T {
+    for block in blocks {
+        for l in 0..L {
+            lanes[l] = larger(lanes[l], block[l]);
         }
     }
+    let mut n = L;
+    while n > 1 {
+        n /= 2;
+        for l in 0..n {
+            lanes[l] = larger(lanes[l], lanes[l + n]);
+        }
+    }
+    lanes[0]
+}
+
+/// What is subtracted from a row with this maximum before its exponentials are taken: 0 for −∞ alone, whose log-sum is −∞ and not NaN.
+#[inline(always)]
+pub(super) fn shift_by_top<T: Real>(top: T) -> T {
+    if top == T::from_f64(f64::NEG_INFINITY) { T::default() } else { top }
+}
+
+/// What is subtracted from a row before its exponentials are taken: its maximum, as far as that is finite.
+#[inline(always)]
+pub(super) fn shift<T: Real>(row: &[T]) -> T {
+    let lowest = T::from_f64(f64::NEG_INFINITY);
+    let (whole, rest) = row.as_chunks::<LANES>();
+    let mut top = rest.iter().copied().fold(lowest, larger);
     // Short rows have nothing in the lanes: those are not gone through.
-    let of_lanes = if whole.is_empty() { lowest } else { lanes.into_iter().fold(lowest, larger) };
-    let top = rest.iter().copied().fold(of_lanes, larger);
-    if top == lowest { T::default() } else { top }
+    if !whole.is_empty() {
+        top = larger(top, top_of_blocks([lowest; LANES], whole));
+    }
+    shift_by_top(top)
 }
 
 /// e^(x − shift of its row), for rows of this width. For use within a kernel.
