@@ -1,4 +1,5 @@
-//! The one place where matrix products are computed, by `faer` (those with few columns by [`narrow`], those within attention's heads by [`small`]), and counted.
+//! The one place where matrix products are computed, by `faer` (those with few columns by [`narrow`], those within attention's heads by
+//! [`small`]), and counted.
 //!
 //! A product is cut into blocks of its result, along the inner dimension only where [few long rows](mod@inner_products) are, and blocks are
 //! shared out over the current rayon pool: one a thread where `faer` gives the same bits however a product is cut, else a number that depends
@@ -96,7 +97,7 @@ pub enum Onto<'a, T> {
 static FLOPS: [Apart<AtomicU64>; SLOTS] = [const { Apart(AtomicU64::new(0)) }; SLOTS];
 
 /// Floating-point operations of the matrix products computed since the program started, on all threads: 2nkm for an n×k by
-/// a k×m matrix, n(n + 1)k for one half of a symmetric n×k by k×n product.
+/// a k×m matrix, n(n + 1)k for one half of a symmetric n×k by k×n product, and those of whole blocks of 16 within attention's heads.
 pub fn flops() -> u64 {
     FLOPS.iter().map(|flops| flops.0.load(Ordering::Relaxed)).sum()
 }

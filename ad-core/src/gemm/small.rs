@@ -1,4 +1,4 @@
-//! Products of matrices that stay in the nearest cache, as those of a head of attention: scores, and what weights of them make of rows.
+//! Products of small matrices, as those of a head of attention: scores, and what weights of them make of rows.
 //!
 //! The second factor is stored by rows, which are whole vectors, so that nothing is packed; a block of the result stays in registers while it is
 //! summed. A square matrix that is 0 above its diagonal is computed and read in blocks of [`UNIT`] on and below the diagonal only, which a general
@@ -8,7 +8,9 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::counted;
+use super::{CUT_FROM, counted};
+use crate::parallel;
+use crate::real::Real;
 
 /// What all sizes are multiples of.
 pub(crate) const UNIT: usize = 16;
@@ -51,20 +53,24 @@ impl SmallSizes {
     }
 }
 
-/// A sum of products.
+/// Some rows of a sum of products.
 pub struct SmallProduct<'a, T> {
+    /// These rows.
     c: &'a mut [T],
+    /// The first of them.
+    from: usize,
     factors: &'a [[&'a [T]; 2]],
     sizes: SmallSizes,
     square: Square,
 }
 
-/// c = Σ a b over the factors [a, b], on this thread.
+/// c = Σ a b over the factors [a, b], on this thread; on all, if it is as large as a product that is cut. Each number is summed in the same order
+/// for any number of threads.
 ///
 /// # Panics
 /// If a size is not a multiple of [`UNIT`], or does not fit.
 #[track_caller]
-pub(crate) fn small_into<T: Small>(c: &mut [T], square: Square, sizes: SmallSizes, factors: &[[&[T]; 2]]) {
+pub(crate) fn small_into<T: Real>(c: &mut [T], square: Square, sizes: SmallSizes, factors: &[[&[T]; 2]]) {
     let SmallSizes { n, d, .. } = sizes;
     let wanted = match square {
         Square::Result => [n * n, n * d, d * n],
@@ -78,7 +84,11 @@ pub(crate) fn small_into<T: Small>(c: &mut [T], square: Square, sizes: SmallSize
         factors.iter().map(|[a, b]| [a.len(), b.len()]).collect::<Vec<_>>()
     );
     counted(factors.len() as u64 * sizes.flops());
-    T::small(SmallProduct { c, factors, sizes, square });
+    // Several a thread, since of a triangle the last rows have most of the work.
+    let parts = if factors.len() * n * n * d < CUT_FROM { 1 } else { 4 * parallel::threads() };
+    let (rows, width) = ((n / UNIT).div_ceil(parts).max(1) * UNIT, wanted[0] / n.max(1));
+    let parts = c.chunks_mut((rows * width).max(1)).enumerate();
+    parallel::for_each(parts, |(i, c)| T::small(SmallProduct { c, from: i * rows, factors, sizes, square }));
 }
 
 /// What is written for each scalar by its own names.
@@ -88,8 +98,7 @@ pub trait Small: Sized {
 }
 
 /// Where a block of the result is, and what it is summed over.
-#[derive(Clone)]
-struct Place {
+struct Block {
     /// Its first row, of so many numbers in the first factor.
     row: usize,
     width: usize,
@@ -112,7 +121,7 @@ macro_rules! small {
 
             #[inline(always)]
             fn with_simd<S: Simd>(self, simd: S) {
-                // As many sums as there are registers for, beside what they are of.
+                // Sums in half of the registers: the others hold what they are of.
                 if S::REGISTER_COUNT < 32 { self.blocks::<S, 4>(simd) } else { self.blocks::<S, 8>(simd) }
             }
         }
@@ -121,12 +130,14 @@ macro_rules! small {
             /// By blocks of `R` rows.
             #[inline(always)]
             fn blocks<S: Simd, const R: usize>(self, simd: S) {
-                let SmallProduct { c, factors, sizes, square } = self;
+                let SmallProduct { c, from, factors, sizes, square } = self;
                 let SmallSizes { n, d, .. } = sizes;
+                let m = if square == Square::Result { n } else { d };
+                let rows = c.len() / m;
                 let (c, _) = S::$split_mut(c);
-                let vectors = c.len() / n;
-                let lanes = if square == Square::Result { n } else { d } / vectors;
-                for row in (0..n).step_by(R) {
+                let vectors = c.len() / rows;
+                let lanes = m / vectors;
+                for (c, row) in c.chunks_exact_mut(R * vectors).zip((from..from + rows).step_by(R)) {
                     let within = sizes.within(row);
                     let above = if sizes.lower { row / UNIT * UNIT } else { 0 };
                     let (width, inner, end) = match square {
@@ -134,7 +145,7 @@ macro_rules! small {
                         Square::First => (n, 0..within, vectors),
                         Square::Turned => (n, above..n, vectors),
                     };
-                    let mut place = Place { row, width, vector: 0, vectors, inner };
+                    let mut place = Block { row, width, vector: 0, vectors, inner };
                     while place.vector + WIDE <= end {
                         Self::block::<S, R, WIDE>(simd, c, factors, &place, square);
                         place.vector += WIDE;
@@ -146,16 +157,16 @@ macro_rules! small {
                 }
             }
 
-            /// A block of `R` rows of `V` vectors.
+            /// A block of `R` rows of `V` vectors, into the rows `c`.
             #[inline(always)]
             fn block<S: Simd, const R: usize, const V: usize>(
                 simd: S,
                 c: &mut [S::$vector],
                 factors: &[[&[$t]; 2]],
-                place: &Place,
+                place: &Block,
                 square: Square,
             ) {
-                let Place { row, width, vector, vectors, ref inner } = *place;
+                let Block { row, width, vector, vectors, ref inner } = *place;
                 let mut sums = [[simd.$splat(0.0); V]; R];
                 for [a, b] in factors {
                     let (b, _) = S::$split(b);
@@ -185,7 +196,7 @@ macro_rules! small {
                     }
                 }
                 for r in 0..R {
-                    c[(row + r) * vectors + vector..][..V].copy_from_slice(&sums[r]);
+                    c[r * vectors + vector..][..V].copy_from_slice(&sums[r]);
                 }
             }
         }
@@ -197,7 +208,6 @@ small!(f64, f64s, as_simd_f64s, as_mut_simd_f64s, splat_f64s, mul_add_e_f64s);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::real::Real;
 
     /// Whole numbers, whose products and sums are exact.
     fn numbers<T: Real>(len: usize, seed: usize) -> Vec<T> {
@@ -206,7 +216,8 @@ mod tests {
 
     #[test]
     fn products_are_those_of_the_definition() {
-        for (n, d) in [(16, 16), (32, 48), (48, 16), (64, 32), (80, 32)] {
+        // The last are cut into parts.
+        for (n, d) in [(16, 16), (32, 48), (48, 16), (64, 32), (80, 32), (96, 32), (144, 16)] {
             for lower in [false, true] {
                 for square in [Square::Result, Square::First, Square::Turned] {
                     check::<f32>(square, SmallSizes { n, d, lower });
@@ -229,8 +240,9 @@ mod tests {
             a
         };
         let (a, b) = ([first(1), first(2)], [numbers::<T>(inner * m, 3), numbers(inner * m, 4)]);
+        let factors: [[&[T]; 2]; 2] = [[&a[0], &b[0]], [&a[1], &b[1]]];
         let mut c = vec![T::from_f64(f64::NAN); n * m];
-        small_into(&mut c, square, sizes, &[[&a[0], &b[0]], [&a[1], &b[1]]]);
+        small_into(&mut c, square, sizes, &factors);
         let term = |f: usize, i: usize, k: usize, j: usize| {
             let at = if square == Square::Turned { k * n + i } else { i * inner + k };
             let is_zero = square != Square::Result && beyond(at / n, at % n);
@@ -244,6 +256,27 @@ mod tests {
             let want: f64 = (0..inner).map(|k| term(0, i, k, j) + term(1, i, k, j)).sum();
             assert_eq!(found.to_f64(), want, "{square:?}, {sizes:?}, ({i}, {j})");
         }
+    }
+
+    /// Vectors of one number, as where the processor has none that are known.
+    #[test]
+    fn vectors_of_any_length_give_the_same() {
+        let sizes = SmallSizes { n: 32, d: 16, lower: true };
+        let (a, b) = (numbers::<f64>(32 * 32, 1), numbers::<f64>(32 * 16, 2));
+        let (mut c, mut by_numbers) = (vec![0.0; 32 * 16], vec![0.0; 32 * 16]);
+        for square in [Square::First, Square::Turned] {
+            small_into(&mut c, square, sizes, &[[&a, &b]]);
+            let product = SmallProduct { c: &mut by_numbers, from: 0, factors: &[[&a, &b]], sizes, square };
+            product.with_simd(pulp::Scalar::new());
+            assert_eq!(c, by_numbers);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "256 numbers of factors of [[256, 512]]")]
+    fn a_factor_of_another_length_is_refused() {
+        let sizes = SmallSizes { n: 16, d: 16, lower: false };
+        small_into(&mut [0.0; 256], Square::First, sizes, &[[&[0.0; 256], &[0.0; 512]]]);
     }
 
     #[test]

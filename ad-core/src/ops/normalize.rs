@@ -6,7 +6,7 @@ use crate::ops::rows::row;
 use crate::ops::{Ops, recorded_as};
 use crate::primitive::{Advance, Cotangents, Kind, Primitive};
 use crate::real::Real;
-use crate::sums::{inner_here, sums_here, sums_of_row_here};
+use crate::sums::{sums_here, sums_of_row_here};
 use crate::tensor::Tensor;
 
 /// y = r c along the last axis: c = x − mean x if `centred`, else x, and r = 1/√(mean c² + ε).
@@ -258,13 +258,12 @@ impl Primitive for Normalize {
                 let product = at.product(dx);
                 product.write(dy);
                 // Where a differs from ẋ, the mean of ẏ is 0.
-                let [by_tangent, by_value] = sums_of_row_here(
-                    [&*dy, ybar, y],
-                    #[inline(always)]
-                    |[dy, ybar, y]| [ybar * dy, ybar * y],
-                );
                 // In double precision: of a direction of small numbers the square may leave the range of single precision.
-                let curved = inner_here(dy, dx);
+                let [curved, by_tangent, by_value] = sums_here(
+                    [&*dy, dx, ybar, y],
+                    #[inline(always)]
+                    |[dy, dx, ybar, y]| [dy * dx, ybar * dy, ybar * y],
+                );
                 -at.r * (2.0 * product.along * by_tangent + curved / dy.len() as f64 * by_value)
             },
         );

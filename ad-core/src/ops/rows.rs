@@ -72,7 +72,7 @@ pub(super) fn shift_by_top<T: Real>(top: T) -> T {
     if top == T::from_f64(f64::NEG_INFINITY) { T::default() } else { top }
 }
 
-/// What is subtracted from a row before its exponentials are taken: its maximum, as far as that is finite.
+/// What is subtracted from a row before its exponentials are taken: its maximum; 0 for −∞ alone.
 #[inline(always)]
 pub(super) fn shift<T: Real>(row: &[T]) -> T {
     let lowest = T::from_f64(f64::NEG_INFINITY);

@@ -62,13 +62,14 @@ fn the_work_of_a_step_is_what_is_counted_with_convolution_and_with_attention() {
     let _alone = crate::alone();
     let images = Tensor::from_fn(&[6, 1, 9, 9], |i| (1.3 * i as f64).sin());
     let classes = Targets::Classes { labels: (0..6).map(|r| r % 3).collect(), classes: 3 };
-    let tokens = Tensor::from_fn(&[6, 5], |i| (i * i % 3) as f64);
-    let next = Targets::Sequences { labels: (0..30).map(|r| r % 3).collect(), length: 5, classes: 3 };
+    // More positions than one block of attention's heads, and not whole blocks.
+    let tokens = Tensor::from_fn(&[3, 17], |i| (i * i % 3) as f64);
+    let next = Targets::Sequences { labels: (0..51).map(|r| r % 3).collect(), length: 17, classes: 3 };
     let cnn = || -> Box<dyn Net<f64>> {
         let net = Cnn::new(&[1, 2, 3], 3, Window::default(), None, 9, &[4, 3], Activation::Tanh);
         Box::new(net.expect("images of 9 pixels have room for two kernels of 3"))
     };
-    let gpt = || -> Box<dyn Net<f64>> { Box::new(Gpt::new(3, 5, 6, 2, 2, Activation::Gelu)) };
+    let gpt = || -> Box<dyn Net<f64>> { Box::new(Gpt::new(3, 17, 6, 2, 2, Activation::Gelu)) };
     let nets: [&dyn Fn() -> Box<dyn Net<f64>>; 2] = [&cnn, &gpt];
     for (net, (x, y)) in nets.into_iter().zip([(&images, &classes), (&tokens, &next)]) {
         for parting in [Parting::Whole, Parting::Shards(3)] {

@@ -25,12 +25,12 @@ impl Sizes {
         self.heads * self.size
     }
 
-    /// Floating-point operations of one product of all heads, (positions × size) by (size × positions).
+    /// Floating-point operations of one product of all heads, (positions × size) by (size × positions), in the rules for any array.
     pub(super) fn product_flops(&self) -> u64 {
         2 * (self.batch * self.heads * self.positions * self.positions * self.size) as u64
     }
 
-    /// Floating-point operations of one as it is computed on tensors.
+    /// Floating-point operations of one as it is computed on tensors: of whole units, and of a causal one those below the diagonal.
     pub(super) fn small_flops(&self) -> u64 {
         (self.batch * self.heads) as u64 * self.small().flops()
     }
@@ -136,7 +136,8 @@ impl Matrices {
 
 /// A head of a sequence: its numbers Q/√d, K and V, and its shares P.
 ///
-/// Of a causal head's (positions × positions) matrices there are blocks of [`UNIT`] on and below the diagonal, 0 above it, and no others.
+/// Of a causal head's (positions × positions) matrices there are blocks of [`UNIT`] on and below the diagonal, and no others; in blocks on it, shares and
+/// what is multiplied by them are 0 above the diagonal.
 pub(super) struct Head<'r, T: Real> {
     at: Place<'r>,
     small: SmallSizes,
@@ -161,14 +162,14 @@ impl Place<'_> {
         [self.part(of, 0), self.part(of, 1), self.part(of, 2)]
     }
 
-    /// Replaces scores by shares. What a query does not see of the blocks of its row is left out of its maximum, and dropped after
-    /// exponentials are taken: those of −∞ would be slow, as what rounds to 0 by underflow is.
+    /// Replaces scores by shares. Keys in the last block of its row that come after a query, and those added to whole units, are left out of its
+    /// maximum, and dropped after exponentials are taken: those of −∞ would be slow, as what rounds to 0 by underflow is.
     #[inline(always)]
     fn softmax<T: Real>(&self, scores: &mut [T]) {
         let (positions, small) = (self.s.positions, self.s.small());
         let lowest = T::from_f64(f64::NEG_INFINITY);
         // How much a query sees of the last block of its row.
-        let seen = |query: usize| (if self.of.causal { query } else { positions - 1 }) % UNIT;
+        let seen = |query: usize| (if self.s.causal { query } else { positions - 1 }) % UNIT;
         let keys = self.of.keys.as_ref().map(|keys| &keys[self.sequence * positions..][..positions]);
         let (rows, beyond) = scores.split_at_mut(positions * small.n);
         beyond.fill(T::default());

@@ -23,7 +23,8 @@ use head::{Head, Matrices, Place, Room, Sequence, Sizes};
 /// Vaswani et al., *Attention is all you need*, arXiv 1706.03762, section 3.2.
 ///
 /// Scores are computed head by head and kept for none: what a sweep needs of them it computes again, which costs less than
-/// memory. On tensors, keys that come after a query cost nothing but for those in one block of 16 with it.
+/// memory. On tensors, positions and the numbers of a head are rounded up to multiples of 16, and where attention is causal, keys that come after a query cost
+/// nothing but for those in one block of 16 with it.
 ///
 /// With S the scores, a dot for tangents, and a bar for adjoints:
 ///
@@ -289,7 +290,11 @@ mod tests {
     }
 
     fn wave(step: f64) -> Tensor<f64> {
-        Tensor::from_fn(&[1, POSITIONS, 6], |i| (step * i as f64 + 0.4).sin())
+        wave_of(&[1, POSITIONS, 6], step)
+    }
+
+    fn wave_of(shape: &[usize], step: f64) -> Tensor<f64> {
+        Tensor::from_fn(shape, |i| (step * i as f64 + 0.4).sin())
     }
 
     /// Σ y².
@@ -302,6 +307,25 @@ mod tests {
         for attention in kinds() {
             check::primitive(&attention, &[wave(1.7)]).unwrap();
         }
+    }
+
+    /// Whole units and a bit more or less of positions and of a head's numbers, and several sequences.
+    #[test]
+    fn sizes_about_whole_units_pass_the_checks() {
+        for (batch, positions, size) in [(2, 16, 1), (1, 17, 2), (1, 3, 17), (1, 2, 33)] {
+            for attention in [Attention::new(1), Attention::causal(1)] {
+                check::primitive(&attention, &[wave_of(&[batch, positions, 3 * size], 1.7)]).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_query_that_sees_nothing_gives_zeros_and_has_no_derivative() {
+        let attention = Attention { keys: Some([false; 20].into()), ..Attention::new(1) };
+        let x = wave_of(&[1, 20, 6], 1.7);
+        let (y, gradient, hv) = hvp(|x| squares(&attention, x), &x, &wave_of(&[1, 20, 6], 0.9));
+        assert_eq!(y, Tensor::scalar(0.0));
+        assert!(gradient.data().iter().chain(hv.data()).all(|d| *d == 0.0));
     }
 
     /// Also along a direction whose squares leave the range of single precision.
