@@ -194,15 +194,16 @@ impl Data {
             &["digits", "csv", "idx", "npz", "npy", "text", "affine"],
             Some("digits"),
         )?;
+        let taken = [&COMMON[..], &["kind"]].concat();
         let common: Table = COMMON.iter().filter_map(|key| table.remove_entry(*key)).collect();
         let source = match kind {
-            "digits" => Source::Digits(reader.settings(table)?),
-            "csv" => Source::Csv(reader.settings(table)?),
-            "idx" => Source::Idx(reader.settings(table)?),
-            "npz" => Source::Npz(reader.settings(table)?),
-            "npy" => Source::Npy(reader.settings(table)?),
-            "text" => Source::Text(reader.settings(table)?),
-            _ => Source::Affine(reader.settings(table)?),
+            "digits" => Source::Digits(reader.settings_beside(table, &taken)?),
+            "csv" => Source::Csv(reader.settings_beside(table, &taken)?),
+            "idx" => Source::Idx(reader.settings_beside(table, &taken)?),
+            "npz" => Source::Npz(reader.settings_beside(table, &taken)?),
+            "npy" => Source::Npy(reader.settings_beside(table, &taken)?),
+            "text" => Source::Text(reader.settings_beside(table, &taken)?),
+            _ => Source::Affine(reader.settings_beside(table, &taken)?),
         };
         let data = Data { source, preparation: reader.settings(common)? };
         data.check(reader)?;

@@ -98,7 +98,7 @@ impl Direction {
     pub(super) fn read(mut table: Table, reader: Reader<'_>) -> Result<Self, ConfigError> {
         let kind = reader.kind(&mut table, "kind", Optimizer::NAMES, Some("sgd"))?;
         let optimizer: Optimizer = kind.parse().expect("a listed optimizer");
-        reader.only(&table, &[own(optimizer), &COMMON].concat())?;
+        reader.only(&table, &[own(optimizer), &COMMON, &["kind"]].concat())?;
         let direction = Direction { optimizer, settings: reader.settings(table)? };
         direction.check(reader)?;
         Ok(direction)

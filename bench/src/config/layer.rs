@@ -192,6 +192,9 @@ const KINDS: &[&str] = &[
 /// The most that a size of a layer may be.
 const LARGEST: usize = 1 << 24;
 
+/// The key that says what a layer is.
+const KIND: &[&str] = &["kind"];
+
 impl Layer {
     /// The layers of a list.
     pub(super) fn read_list(value: Value, reader: Reader<'_>) -> Result<Vec<Layer>, ConfigError> {
@@ -201,42 +204,43 @@ impl Layer {
     }
 
     fn read(mut table: Table, reader: Reader<'_>) -> Result<Layer, ConfigError> {
-        let plain = |layer, table: Table| reader.only(&table, &[]).map(|()| layer);
+        let plain = |layer, table: Table| reader.only(&table, KIND).map(|()| layer);
         let sizes: Vec<(String, i64)> =
             table.iter().filter_map(|(key, value)| value.as_integer().map(|n| (key.clone(), n))).collect();
         let layer = match reader.kind(&mut table, "kind", KINDS, None)? {
-            "linear" => Layer::Linear(reader.settings(table)?),
-            "conv2d" => Layer::Conv2d(reader.settings(table)?),
-            "conv1d" => Layer::Conv1d(reader.settings(table)?),
-            "max_pool2d" => Layer::MaxPool2d(reader.settings(table)?),
-            "avg_pool2d" => Layer::AvgPool2d(reader.settings(table)?),
+            "linear" => Layer::Linear(reader.settings_beside(table, KIND)?),
+            "conv2d" => Layer::Conv2d(reader.settings_beside(table, KIND)?),
+            "conv1d" => Layer::Conv1d(reader.settings_beside(table, KIND)?),
+            "max_pool2d" => Layer::MaxPool2d(reader.settings_beside(table, KIND)?),
+            "avg_pool2d" => Layer::AvgPool2d(reader.settings_beside(table, KIND)?),
             "global_max_pool2d" => plain(Layer::GlobalMaxPool2d, table)?,
             "global_avg_pool2d" => plain(Layer::GlobalAvgPool2d, table)?,
             "flatten" => plain(Layer::Flatten, table)?,
             "layer_norm" => plain(Layer::LayerNorm, table)?,
             "rms_norm" => plain(Layer::RmsNorm, table)?,
-            "group_norm" => Layer::GroupNorm(reader.settings(table)?),
+            "group_norm" => Layer::GroupNorm(reader.settings_beside(table, KIND)?),
             "batch_norm" => plain(Layer::BatchNorm, table)?,
             "dropout" => {
-                let share: Share = reader.settings(table)?;
+                let share: Share = reader.settings_beside(table, KIND)?;
                 if !(0.0..=1.0).contains(&share.p) {
                     return Err(reader.complaint_at("p", format!("found {}, expected a number from 0 to 1", share.p)));
                 }
                 Layer::Dropout(share)
             }
-            "lstm" => Layer::Lstm(reader.settings(table)?),
-            "embedding" => Layer::Embedding(reader.settings(table)?),
-            "self_attention" => Layer::SelfAttention(reader.settings(table)?),
-            "activation" => Layer::Activation(reader.settings(table)?),
+            "lstm" => Layer::Lstm(reader.settings_beside(table, KIND)?),
+            "embedding" => Layer::Embedding(reader.settings_beside(table, KIND)?),
+            "self_attention" => Layer::SelfAttention(reader.settings_beside(table, KIND)?),
+            "activation" => Layer::Activation(reader.settings_beside(table, KIND)?),
             _ => {
-                reader.only(&table, &["layers"])?;
+                reader.only(&table, &["layers", "kind"])?;
                 let Some(layers) = table.remove("layers") else {
                     return Err(reader.complaint("missing key layers: expected a list of layers"));
                 };
                 Layer::Residual(Inner { layers: reader.below("layers", |reader| Layer::read_list(layers, reader))? })
             }
         };
-        for (key, size) in sizes {
+        // A share may be a whole number, too.
+        for (key, size) in sizes.into_iter().filter(|(key, _)| key != "p") {
             let least = i64::from(key != "padding");
             if !(least..=LARGEST as i64).contains(&size) {
                 let expected = format!("found {size}, expected a whole number from {least} to {LARGEST}");

@@ -22,7 +22,7 @@ struct Settings {
 /// The loss that a table describes: `kind` is its name, `smoothing` and `weights` are for `ce`, `delta` for `huber`.
 pub(super) fn read(mut table: Table, reader: Reader<'_>) -> Result<Loss, ConfigError> {
     let kind = reader.kind(&mut table, "kind", Loss::NAMES, Some("ce"))?;
-    reader.only(&table, own(kind))?;
+    reader.only(&table, &[own(kind), &["kind"]].concat())?;
     let settings: Settings = reader.settings(table)?;
     let within = |key: &str, x: Option<f64>, least: f64, most: f64| match x {
         Some(x) if !(least..=most).contains(&x) => {

@@ -164,12 +164,12 @@ pub struct Ends<'a> {
 impl Model {
     pub(super) fn read(mut table: Table, reader: Reader<'_>) -> Result<Self, ConfigError> {
         let model = match reader.kind(&mut table, "kind", &["mlp", "cnn", "resnet", "gpt", "layers"], Some("mlp"))? {
-            "mlp" => Model::Mlp(reader.settings(table)?),
-            "cnn" => Model::Cnn(reader.settings(table)?),
-            "resnet" => Model::Resnet(reader.settings(table)?),
-            "gpt" => Model::Gpt(reader.settings(table)?),
+            "mlp" => Model::Mlp(reader.settings_beside(table, &["kind"])?),
+            "cnn" => Model::Cnn(reader.settings_beside(table, &["kind"])?),
+            "resnet" => Model::Resnet(reader.settings_beside(table, &["kind"])?),
+            "gpt" => Model::Gpt(reader.settings_beside(table, &["kind"])?),
             _ => {
-                reader.only(&table, &["layers"])?;
+                reader.only(&table, &["layers", "kind"])?;
                 let Some(layers) = table.remove("layers") else {
                     return Err(reader.complaint("missing key layers: expected a list of layers"));
                 };

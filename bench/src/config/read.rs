@@ -47,14 +47,22 @@ impl<'a> Reader<'a> {
 
     /// The settings that a table holds.
     pub(super) fn settings<S: DeserializeOwned>(&self, table: Table) -> Result<S, ConfigError> {
+        self.settings_beside(table, &[])
+    }
+
+    /// Settings from what is left of a table of which these keys were taken: a complaint about an unknown key knows them too.
+    pub(super) fn settings_beside<S: DeserializeOwned>(&self, table: Table, taken: &[&str]) -> Result<S, ConfigError> {
         serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
             let path = error.path().to_string();
             let message = error.inner().message().to_owned();
             match unknown(&message) {
-                Some((key, message)) => {
+                Some((key, known)) => {
                     let parent = path.strip_suffix(&key).unwrap_or(&path).trim_end_matches(['.', '?']).to_owned();
-                    let key = if parent.is_empty() { key } else { format!("{parent}.{key}") };
-                    self.complaint_at(&key, message)
+                    let (known, path) = match parent.is_empty() {
+                        true => ([&known, taken].concat(), key.clone()),
+                        false => (known, format!("{parent}.{key}")),
+                    };
+                    self.complaint_at(&path, unknown_key(&key, &known))
                 }
                 None if path == "." => self.complaint(reworded(&message)),
                 None => self.complaint_at(&path, reworded(&message)),
@@ -129,12 +137,11 @@ fn unknown_key(key: &str, known: &[&str]) -> String {
     }
 }
 
-/// The key and a better message, where serde complains of an unknown field: its message quotes the names.
-fn unknown(message: &str) -> Option<(String, String)> {
+/// The key and those that are known, where serde complains of an unknown field: its message quotes the names.
+fn unknown(message: &str) -> Option<(String, Vec<&str>)> {
     let rest = message.strip_prefix("unknown field `")?;
     let (key, rest) = rest.split_once('`')?;
-    let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
-    Some((key.to_owned(), unknown_key(key, &known)))
+    Some((key.to_owned(), rest.split('`').skip(1).step_by(2).collect()))
 }
 
 /// Serde's complaints in the words of the others: what was found, what was expected.
@@ -231,7 +238,8 @@ mod tests {
     fn serde_is_reworded() {
         assert_eq!(reworded("invalid type: string \"x\", expected usize"), "found string \"x\", expected usize");
         assert_eq!(reworded("missing field `file`"), "missing key file");
-        let (key, message) = unknown("unknown field `epoch`, expected `epochs` or `batch`").unwrap();
+        let (key, known) = unknown("unknown field `epoch`, expected `epochs` or `batch`").unwrap();
+        let message = unknown_key(&key, &known);
         assert_eq!(
             (key.as_str(), message.as_str()),
             ("epoch", "unknown key (did you mean epochs?): expected one of epochs, batch")

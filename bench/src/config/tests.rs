@@ -18,6 +18,7 @@ fn nothing_said_is_the_default_and_what_is_saved_is_read_again() {
         "[data]\nkind = \"csv\"\nfile = \"a.csv\"\ntarget = \"y\"\nscaling = \"range\"\n[loss]\nkind = \"huber\"\ndelta = 0.5\n",
         "[data]\nkind = \"idx\"\nimages = \"i\"\nlabels = \"l\"\naugment = { shift = 2, flip = true }\n[model]\nkind = \"cnn\"\npool = \"avg\"\n",
         "[direction]\nkind = \"adamw\"\nbeta1 = 0.8\ngroups = [{ pattern = \"*.bias\", weight_decay = 0.0 }]\nclip_norm = 1.0\n",
+        "[model]\nkind = \"layers\"\n[[model.layers]]\nkind = \"dropout\"\np = 0\n[[model.layers]]\nkind = \"linear\"\noutputs = 10\n",
         "[rule]\nkind = \"approx\"\nlr_max = 2.0\n[training]\nseed = 7\ndtype = \"f64\"\n[checkpoint]\nevery = 10\n",
         "[rule]\nkind = \"constant\"\nlr = 0.1\nwarm_up = 5\nschedule = { kind = \"cosine\" }\n",
         "[rule]\nkind = \"constant\"\nlr = 0.1\n[loss]\nkind = \"ce\"\nsmoothing = 0.1\n",
@@ -93,7 +94,16 @@ fn complaints_name_file_line_key_found_and_expected() {
         ("[rule]\nkind = \"constant\"\n", "a.toml: line 1, rule: missing key lr"),
         ("[rule]\nlr = 0.1\n", "a.toml: line 2, rule.lr: unknown key"),
         ("[rule]\nlr_min = 2.0\nlr_max = 1.0\n", "a.toml: line 3, rule.lr_max: found 1, expected at least lr_min, 2"),
-        ("[loss]\nkind = \"mse\"\ndelta = 1.0\n", "a.toml: line 3, loss.delta: unknown key: expected none"),
+        ("[loss]\nkind = \"mse\"\ndelta = 1.0\n", "a.toml: line 3, loss.delta: unknown key: expected one of kind"),
+        ("[data]\ntest_shre = 0.1\n", "a.toml: line 2, data.test_shre: unknown key (did you mean test_share?)"),
+        (
+            "[data]\nkind = \"csv\"\nfile = \"a\"\ntarget = \"b\"\nscalin = \"unit\"\n",
+            "a.toml: line 5, data.scalin: unknown key (did you mean scaling?): expected one of file, target, test_share",
+        ),
+        ("[data]\nknd = \"csv\"\n", "a.toml: line 2, data.knd: unknown key (did you mean kind?)"),
+        ("[model]\nknd = \"gpt\"\n", "a.toml: line 2, model.knd: unknown key (did you mean kind?)"),
+        ("[direction]\nknd = \"adam\"\n", "a.toml: line 2, direction.knd: unknown key (did you mean kind?)"),
+        ("[loss]\nknd = \"mse\"\n", "a.toml: line 2, loss.knd: unknown key (did you mean kind?)"),
         ("[checkpoint]\nkeep = 0\n", "a.toml: line 2, checkpoint.keep: found 0, expected at least 1"),
     ] {
         let error = parse(text).expect_err(text);
