@@ -60,7 +60,7 @@ impl<A: Array> Module<A> for Flatten {
 
 #[cfg(test)]
 mod tests {
-    use ad_core::{Params, Tensor};
+    use ad_core::{Params, Tensor, Var, grad};
 
     use super::*;
 
@@ -80,5 +80,18 @@ mod tests {
         assert_eq!(Pool2d::GlobalMean.forward(&Scope::new(&none), &x).data()[..2], [9.5, 29.5]);
         assert_eq!(Pool2d::Max(Pooling::square(5)).places([5, 4]), None);
         assert_eq!(Flatten.forward(&Scope::new(&none), &x).shape(), [2, 60]);
+    }
+
+    /// As PyTorch has it: the first of a window; all of `amax`.
+    #[test]
+    fn of_equal_numbers_the_first_has_the_derivative_and_a_global_maximum_shares_it() {
+        let equal = Tensor::full(&[1, 1, 2, 4], 3.0);
+        let slope = |pool: Pool2d| {
+            let nothing = Params::new(Vec::<(String, Var<Tensor<f64>>)>::new());
+            grad(|x| pool.forward(&Scope::new(&nothing), x).sum_all(), &equal)
+        };
+        let of_windows = slope(Pool2d::Max(Pooling::square(2)));
+        assert_eq!(of_windows.data(), [1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(slope(Pool2d::GlobalMax).data(), [0.125; 8]);
     }
 }

@@ -1,12 +1,14 @@
 //! Every loss, activation and layer, in every way there is.
 
+use std::sync::Arc;
+
 use ad_core::ops::{Attention, Pooling, Window};
 use ad_core::{Array, Ops, Params, Tensor};
 use nn::data::Targets;
 use nn::models::{Cnn, Gpt, Norm, ResNet};
 use nn::{
-    Activation, Architecture, BatchNorm1d, BatchNorm2d, Context, Conv1d, Conv2d, Dropout, Embedding, Flatten,
-    GroupNorm, Layer, LayerNorm, Linear, Loss, Lstm, Mlp, Mode, Module, Pool2d, Residual, RmsNorm, Scope,
+    Activation, Architecture, BatchNorm1d, BatchNorm2d, Context, Conv1d, Conv2d, Declarations, Dropout, Embedding,
+    Flatten, GroupNorm, Layer, LayerNorm, Linear, Loss, Lstm, Mlp, Mode, Module, Pool2d, Residual, RmsNorm, Scope,
     SelfAttention, Sequential, random::Key,
 };
 use parabola_tests::nested::{Function, T, assert_all_ways, direction};
@@ -53,7 +55,29 @@ macro_rules! generic {
         }
     )*};
 }
-generic!(Linear, Activation, Mlp, Sequential, Layer, Cnn, Gpt, ResNet);
+generic!(Linear, Activation, Mlp, Sequential, Layer, Cnn, Gpt, ResNet, Tied);
+
+/// Tokens looked up in a table, a layer, and the inner products with the rows of the same table.
+#[derive(Clone, Debug)]
+struct Tied {
+    table: Embedding,
+    layer: Linear,
+}
+
+impl Architecture for Tied {
+    fn declare(&self, to: &mut Declarations<'_>) {
+        to.child("table", &self.table);
+        to.child("layer", &self.layer);
+    }
+}
+
+impl<A: Array> Module<A> for Tied {
+    fn forward(&self, p: &Scope<'_, A>, x: &A) -> A {
+        let table = p.child("table");
+        let y = self.layer.forward(&p.child("layer"), &self.table.forward(&table, x)).tanh();
+        self.table.logits(&table, &y)
+    }
+}
 
 impl<M: Generic> OfModule<M> {
     /// The module with buffers that differ from those it starts with.
@@ -162,6 +186,7 @@ fn every_layer_of_images_agrees_in_every_way() {
         Layer::from(Pool2d::GlobalMean),
         Layer::from(Flatten),
         Layer::from(GroupNorm::new(1, 2)),
+        Layer::from(GroupNorm::new(2, 2)),
         Layer::from(Residual::new(Layer::from(Conv2d::new(2, 2, 3).window(Window::square(1, 1, 1))))),
     ] {
         check_module_on(layer, image.clone());
@@ -175,16 +200,22 @@ fn every_layer_of_images_agrees_in_every_way() {
 #[test]
 fn every_layer_of_sequences_agrees_in_every_way() {
     let sequence = wave(&[2, 3, 4], 0.9);
+    // The second sequence ends after its first position.
+    let padded: Arc<[bool]> = [true, true, true, true, false, false].into();
     for layer in [
         Layer::from(LayerNorm::new(4)),
         Layer::from(RmsNorm::new(4)),
         Layer::from(SelfAttention::new(4, Attention::new(2))),
         Layer::from(SelfAttention::new(4, Attention::causal(1))),
+        Layer::from(SelfAttention::new(4, Attention { keys: Some(padded.clone()), ..Attention::new(2) })),
+        Layer::from(SelfAttention::new(4, Attention { keys: Some(padded), ..Attention::causal(1) })),
     ] {
         check_module_on(layer, sequence.clone());
     }
     let tokens = Tensor::from_vec(&[2, 2], vec![2.0, 0.0, 1.0, 2.0]);
     check_module_on_tokens(Layer::from(Embedding::new(3, 2)), Mode::Evaluation, tokens.clone());
+    let tied = Tied { table: Embedding::new(3, 2), layer: Linear::new(2, 2) };
+    check_module_on_tokens(tied, Mode::Evaluation, tokens.clone());
     let gpt = Gpt::new(3, 2, 2, 1, 1, Activation::GeluTanh);
     check_module_on_tokens(gpt.clone(), Mode::Evaluation, tokens.clone());
     check_module_on_tokens(gpt.dropout(0.2), Mode::Training { key: Key::new(2), first_row: 0 }, tokens);
