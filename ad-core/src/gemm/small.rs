@@ -148,14 +148,14 @@ macro_rules! small {
                         Square::First => (n, 0..within, vectors),
                         Square::Turned => (n, above..n, vectors),
                     };
-                    let mut place = Block { row, width, vector: 0, vectors, inner };
-                    while place.vector + WIDE <= end {
-                        Self::block::<S, R, WIDE>(simd, c, factors, &place, square);
-                        place.vector += WIDE;
+                    let mut block = Block { row, width, vector: 0, vectors, inner };
+                    while block.vector + WIDE <= end {
+                        Self::block::<S, R, WIDE>(simd, c, factors, &block, square);
+                        block.vector += WIDE;
                     }
-                    while place.vector < end {
-                        Self::block::<S, R, 1>(simd, c, factors, &place, square);
-                        place.vector += 1;
+                    while block.vector < end {
+                        Self::block::<S, R, 1>(simd, c, factors, &block, square);
+                        block.vector += 1;
                     }
                 }
             }
@@ -166,10 +166,10 @@ macro_rules! small {
                 simd: S,
                 c: &mut [S::$vector],
                 factors: &[[&[$t]; 2]],
-                place: &Block,
+                block: &Block,
                 square: Square,
             ) {
-                let Block { row, width, vector, vectors, ref inner } = *place;
+                let Block { row, width, vector, vectors, ref inner } = *block;
                 let mut sums = [[simd.$splat(0.0); V]; R];
                 for [a, b] in factors {
                     let (b, _) = S::$split(b);
