@@ -115,6 +115,16 @@ impl Conv1d {
     pub fn groups(self, groups: usize) -> Self {
         Conv1d(self.0.groups(groups))
     }
+
+    /// The same layer without a bias.
+    pub fn without_bias(self) -> Self {
+        Conv1d(self.0.without_bias())
+    }
+
+    /// The same layer whose weight starts otherwise.
+    pub fn weight(self, weight: Init) -> Self {
+        Conv1d(self.0.weight(weight))
+    }
 }
 
 impl Architecture for Conv1d {

@@ -4,7 +4,7 @@ use ad_core::Array;
 
 use crate::layers::{
     Activation, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, Dropout, Embedding, Flatten, GroupNorm, LayerNorm, Linear,
-    Lstm, Mlp, Pool2d, RmsNorm, SelfAttention,
+    Lstm, Mlp, Pool2d, Positions, Residual, RmsNorm, SelfAttention, Tied,
 };
 use crate::module::{Architecture, Declarations, Module, Scope};
 
@@ -78,31 +78,6 @@ macro_rules! layers {
     };
 }
 
-/// x plus what layers `inner` make of it (He et al., arXiv 1512.03385).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Residual<M = Layer> {
-    inner: Box<M>,
-}
-
-impl<M> Residual<M> {
-    /// The input added to the output of this module, which must keep its shape.
-    pub fn new(inner: M) -> Self {
-        Residual { inner: Box::new(inner) }
-    }
-}
-
-impl<M: Architecture> Architecture for Residual<M> {
-    fn declare(&self, to: &mut Declarations<'_>) {
-        to.child("inner", &*self.inner);
-    }
-}
-
-impl<A: Array, M: Module<A>> Module<A> for Residual<M> {
-    fn forward(&self, p: &Scope<'_, A>, x: &A) -> A {
-        self.inner.forward(&p.child("inner"), x) + x
-    }
-}
-
 layers! {
     /// A fully connected layer.
     Linear(Linear);
@@ -128,12 +103,16 @@ layers! {
     Dropout(Dropout);
     /// A table looked up by number.
     Embedding(Embedding);
+    /// Learned positions.
+    Positions(Positions);
     /// Self-attention.
     SelfAttention(SelfAttention);
     /// Long short-term memory.
     Lstm(Lstm);
     /// The input added to what a layer makes of it.
     Residual(Residual);
+    /// Layers between an embedding and an output layer of the same weights.
+    Tied(Tied);
     /// An activation.
     Activation(Activation);
     /// A fully connected network.

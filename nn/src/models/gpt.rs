@@ -4,14 +4,14 @@ use ad_core::ops::Attention;
 use ad_core::{Array, Ops};
 
 use crate::init::Init;
-use crate::layers::{Activation, Dropout, LayerNorm, Linear, SelfAttention, look_up};
+use crate::layers::{Activation, Dropout, LayerNorm, Linear, SelfAttention, add_positions, look_up};
 use crate::module::{Architecture, Declarations, Module, Scope};
 
 /// A decoder with normalisation before each part, and learned positions: reads whole numbers (batch, positions), gives the logits of each
 /// position's next token (batch, positions, vocabulary). The design of GPT-2 (Radford et al., 2019).
 ///
 /// Tables `wte` (vocabulary, width) and `wpe` (context, width); blocks `blocks.i` of `ln1`, `attn`, `ln2`, and `mlp.up`, activation, `mlp.down`
-/// of four times the width; `ln_f`; and an untied output layer `head` with a bias.
+/// of four times the width; `ln_f`; and an output layer `head` with a bias or, if [tied](Gpt::tied), the table `wte` itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gpt {
     vocabulary: usize,
@@ -19,7 +19,7 @@ pub struct Gpt {
     width: usize,
     blocks: Vec<Block>,
     norm: LayerNorm,
-    head: Linear,
+    head: Option<Linear>,
     dropout: Dropout,
 }
 
@@ -55,9 +55,15 @@ impl Gpt {
             width,
             blocks: vec![block; blocks],
             norm: LayerNorm::new(width),
-            head: Linear::new(width, vocabulary),
+            head: Some(Linear::new(width, vocabulary)),
             dropout: Dropout::new(0.0),
         }
+    }
+
+    /// The same decoder without a `head`: logits are the inner products with the rows of `wte`, which so learns from both of its uses
+    /// (Press and Wolf, arXiv 1608.05859).
+    pub fn tied(self) -> Self {
+        Gpt { head: None, ..self }
     }
 
     /// The same decoder which in training drops, with this probability, numbers of the embedded tokens and of what each part of
@@ -102,20 +108,26 @@ impl Architecture for Gpt {
             to.child(format_args!("blocks.{i}"), block);
         }
         to.child("ln_f", &self.norm);
-        to.child("head", &self.head);
+        if let Some(head) = &self.head {
+            to.child("head", head);
+        }
     }
 }
 
 impl<A: Array> Module<A> for Gpt {
     fn forward(&self, p: &Scope<'_, A>, x: &A) -> A {
-        let positions = match *x.shape() {
-            [_, positions] if positions <= self.context => positions,
+        match *x.shape() {
+            [_, positions] if positions <= self.context => {}
             ref shape => panic!("gpt: shape {shape:?} is not (batch, at most {} positions)", self.context),
-        };
-        let places = p.get("wpe").slice(&[(0, positions), (0, self.width)]);
-        let x = self.dropout.forward(&p.child("dropout"), &(look_up(p.get("wte"), x) + places));
+        }
+        let x = add_positions(p.get("wpe"), &look_up(p.get("wte"), x));
+        let x = self.dropout.forward(&p.child("dropout"), &x);
         let block = |x: A, (i, block): (usize, &Block)| block.forward(&p.child(format_args!("blocks.{i}")), &x);
         let x = self.blocks.iter().enumerate().fold(x, block);
-        self.head.forward(&p.child("head"), &self.norm.forward(&p.child("ln_f"), &x))
+        let x = self.norm.forward(&p.child("ln_f"), &x);
+        match &self.head {
+            Some(head) => head.forward(&p.child("head"), &x),
+            None => x.linear(p.get("wte"), None),
+        }
     }
 }

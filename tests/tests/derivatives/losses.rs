@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use ad_core::ops::{Attention, Pooling, Window};
-use ad_core::{Array, Ops, Params, Tensor};
+use ad_core::{Array, Base, Ops, Params, Real, Tensor};
 use nn::data::Targets;
 use nn::models::{Cnn, Gpt, Norm, ResNet};
 use nn::{
     Activation, Architecture, BatchNorm1d, BatchNorm2d, Context, Conv1d, Conv2d, Declarations, Dropout, Embedding,
-    Flatten, GroupNorm, Layer, LayerNorm, Linear, Loss, Lstm, Mlp, Mode, Module, Pool2d, Residual, RmsNorm, Scope,
-    SelfAttention, Sequential, random::Key,
+    Flatten, GroupNorm, Layer, LayerNorm, Linear, Loss, Lstm, Mlp, Mode, Module, Pool2d, Positions, Residual, RmsNorm,
+    Scope, SelfAttention, Sequential, Tied, random::Key,
 };
 use parabola_tests::nested::{Function, T, assert_all_ways, direction};
 
@@ -55,27 +55,26 @@ macro_rules! generic {
         }
     )*};
 }
-generic!(Linear, Activation, Mlp, Sequential, Layer, Cnn, Gpt, ResNet, Tied);
+generic!(Linear, Activation, Mlp, Sequential, Layer, Cnn, Gpt, ResNet, Tied<Sequential>, Reader);
 
-/// Tokens looked up in a table, a layer, and the inner products with the rows of the same table.
+/// Sequences of tokens of which 0 is padding: attention hides it, whatever the batch.
 #[derive(Clone, Debug)]
-struct Tied {
+struct Reader {
     table: Embedding,
-    layer: Linear,
+    attention: SelfAttention,
 }
 
-impl Architecture for Tied {
+impl Architecture for Reader {
     fn declare(&self, to: &mut Declarations<'_>) {
         to.child("table", &self.table);
-        to.child("layer", &self.layer);
+        to.child("attention", &self.attention);
     }
 }
 
-impl<A: Array> Module<A> for Tied {
+impl<A: Array> Module<A> for Reader {
     fn forward(&self, p: &Scope<'_, A>, x: &A) -> A {
-        let table = p.child("table");
-        let y = self.layer.forward(&p.child("layer"), &self.table.forward(&table, x)).tanh();
-        self.table.logits(&table, &y)
+        let marks: Vec<bool> = x.primal().to_tensor().data().iter().map(|token| token.to_f64() != 0.0).collect();
+        self.attention.attend(&p.child("attention"), &self.table.forward(&p.child("table"), x), &marks)
     }
 }
 
@@ -205,6 +204,9 @@ fn every_layer_of_sequences_agrees_in_every_way() {
     for layer in [
         Layer::from(LayerNorm::new(4)),
         Layer::from(RmsNorm::new(4)),
+        Layer::from(Positions::new(3, 4)),
+        Layer::from(Positions::new(5, 4)),
+        Layer::from(Residual::new(Layer::from(Linear::new(4, 2))).around(Linear::new(4, 2).without_bias().into())),
         Layer::from(SelfAttention::new(4, Attention::new(2))),
         Layer::from(SelfAttention::new(4, Attention::causal(1))),
         Layer::from(SelfAttention::new(4, Attention { keys: Some(padded.clone()), ..Attention::new(2) })),
@@ -214,10 +216,14 @@ fn every_layer_of_sequences_agrees_in_every_way() {
     }
     let tokens = Tensor::from_vec(&[2, 2], vec![2.0, 0.0, 1.0, 2.0]);
     check_module_on_tokens(Layer::from(Embedding::new(3, 2)), Mode::Evaluation, tokens.clone());
-    let tied = Tied { table: Embedding::new(3, 2), layer: Linear::new(2, 2) };
+    let inner = [Layer::from(Positions::new(3, 2)), Linear::new(2, 2).into(), Activation::Tanh.into()];
+    let tied = Tied::new(Embedding::new(3, 2), Sequential::new(inner));
     check_module_on_tokens(tied, Mode::Evaluation, tokens.clone());
+    let attention = SelfAttention::new(4, Attention::new(2));
+    check_module_on_tokens(Reader { table: Embedding::new(3, 4), attention }, Mode::Evaluation, tokens.clone());
     let gpt = Gpt::new(3, 2, 2, 1, 1, Activation::GeluTanh);
     check_module_on_tokens(gpt.clone(), Mode::Evaluation, tokens.clone());
+    check_module_on_tokens(gpt.clone().tied(), Mode::Evaluation, tokens.clone());
     check_module_on_tokens(gpt.dropout(0.2), Mode::Training { key: Key::new(2), first_row: 0 }, tokens);
 }
 

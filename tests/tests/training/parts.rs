@@ -1,10 +1,13 @@
 //! Mini-batches in shards and in micro-batches: num, den and Hv are those of the whole, on any number of threads.
 
-use ad_core::{Params, Real, Tensor};
+use ad_core::ops::Attention;
+use ad_core::{Array, Base, Ops, Params, Real, Tensor};
 use gen_sched::{ExactGen, LineCurvature, Objective, Parted, Parting, Point, Policy, Stepper};
 use nn::data::{Batch, Targets};
 use nn::random::Key;
-use nn::{Activation, Architecture, Loss, Mlp, Optimizer};
+use nn::{
+    Activation, Architecture, Declarations, Embedding, Linear, Loss, Mlp, Module, Net, Optimizer, Scope, SelfAttention,
+};
 
 /// 23 rows: no number of parts divides them.
 const ROWS: usize = 23;
@@ -51,10 +54,9 @@ struct Found {
     hv: Params<Tensor<f64>>,
 }
 
-fn found(loss: &Loss, batch: &Batch<f64>, parting: Parting) -> Found {
-    let net = net();
+fn found(net: &(impl Net<f64> + Architecture), loss: &Loss, batch: &Batch<f64>, parting: Parting) -> Found {
     let theta = net.init::<f64>(Key::new(3));
-    let objective = Parted::new(&net, loss, batch, parting, &theta);
+    let objective = Parted::new(net, loss, batch, parting, &theta);
     let point = Point::new(&objective, &theta);
     let omega = theta.map(|w| Tensor::from_fn(w.shape(), |i| (0.9 * i as f64 + 1.0).cos()));
     Found {
@@ -78,18 +80,69 @@ fn assert_all_close(what: &str, found: &Params<Tensor<f64>>, want: &Params<Tenso
 fn parts_add_up_to_the_whole() {
     for (loss, targets) in problems::<f64>() {
         let batch = Batch { inputs: inputs(), targets };
-        let whole = found(&loss, &batch, Parting::Whole);
+        let whole = found(&net(), &loss, &batch, Parting::Whole);
         for parting in PARTINGS {
-            let parts = found(&loss, &batch, parting);
-            let name = format!("{loss:?}, {parting:?}");
-            assert_close(&name, parts.value, whole.value);
-            assert_close(&name, parts.elsewhere, whole.elsewhere);
-            assert_close(&name, parts.curvature.den, whole.curvature.den);
-            assert_close(&name, parts.curvature.gauss_newton.unwrap(), whole.curvature.gauss_newton.unwrap());
-            assert_all_close(&name, &parts.gradient, &whole.gradient);
-            assert_all_close(&name, &parts.hv, &whole.hv);
+            assert_same(&format!("{loss:?}, {parting:?}"), &found(&net(), &loss, &batch, parting), &whole);
         }
     }
+}
+
+fn assert_same(name: &str, found: &Found, want: &Found) {
+    assert_close(name, found.value, want.value);
+    assert_close(name, found.elsewhere, want.elsewhere);
+    assert_close(name, found.curvature.den, want.curvature.den);
+    assert_close(name, found.curvature.gauss_newton.unwrap(), want.curvature.gauss_newton.unwrap());
+    assert_all_close(name, &found.gradient, &want.gradient);
+    assert_all_close(name, &found.hv, &want.hv);
+}
+
+/// A class of each sequence of tokens, of which 0 is padding that attention hides: from the output at its first position.
+#[derive(Debug)]
+struct Classifier {
+    table: Embedding,
+    attention: SelfAttention,
+    head: Linear,
+}
+
+impl Architecture for Classifier {
+    fn declare(&self, to: &mut Declarations<'_>) {
+        to.child("table", &self.table);
+        to.child("attention", &self.attention);
+        to.child("head", &self.head);
+    }
+}
+
+impl<A: Array> Module<A> for Classifier {
+    fn forward(&self, p: &Scope<'_, A>, x: &A) -> A {
+        let marks: Vec<bool> = x.primal().to_tensor().data().iter().map(|token| token.to_f64() != 0.0).collect();
+        let z = self.attention.attend(&p.child("attention"), &self.table.forward(&p.child("table"), x), &marks);
+        let rows = z.shape()[0];
+        self.head.forward(&p.child("head"), &z.slice(&[(0, rows), (0, 1), (0, 8)]).reshape(&[rows, 8]))
+    }
+}
+
+#[test]
+fn padded_sequences_are_parted_and_count_as_far_as_they_reach() {
+    let net = Classifier {
+        table: Embedding::new(5, 8),
+        attention: SelfAttention::new(8, Attention::new(2)),
+        head: Linear::new(8, 4),
+    };
+    // A sequence has from one to six tokens.
+    let token = |row: usize, position: usize| if position <= row % 6 { 1 + (row + position * position) % 4 } else { 0 };
+    let batch = |positions: usize| Batch {
+        inputs: Tensor::from_fn(&[ROWS, positions], |i| token(i / positions, i % positions) as f64),
+        targets: Targets::Classes { labels: (0..ROWS as u32).map(|r| r * r % 4).collect(), classes: 4 },
+    };
+    let loss = Loss::cross_entropy();
+    let whole = found(&net, &loss, &batch(6), Parting::Whole);
+    assert_same("more padding", &found(&net, &loss, &batch(9), Parting::Whole), &whole);
+    for parting in PARTINGS {
+        assert_same(&format!("{parting:?}"), &found(&net, &loss, &batch(6), parting), &whole);
+    }
+    // What the last tokens are matters, since somebody sees them.
+    let moved = found(&net, &loss, &batch(5), Parting::Whole);
+    assert!((moved.curvature.den - whole.curvature.den).abs() > 1e-6 * whole.curvature.den.abs());
 }
 
 /// Parameters after some steps of exact GeN with weight decay.
