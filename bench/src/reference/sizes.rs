@@ -89,19 +89,19 @@ impl SizeAxis {
 
 /// The hidden layers among the sizes of fully connected layers, inputs left out.
 fn hidden(sizes: &[usize]) -> &[usize] {
-    &sizes[..sizes.len() - 1]
+    sizes.split_last().map_or(&[], |(_, hidden)| hidden)
 }
 
-/// The last of these sizes, repeated or left out.
+/// The last hidden size, of which there is one at least, repeated or left out.
 fn resized(sizes: &[usize], change: impl Fn(usize) -> usize) -> Vec<usize> {
-    let (hidden, outputs) = (hidden(sizes), sizes[sizes.len() - 1]);
+    let hidden = hidden(sizes);
     let last = hidden.len() - 1;
-    (0..change(hidden.len())).map(|i| hidden[i.min(last)]).chain([outputs]).collect()
+    (0..change(hidden.len())).map(|i| hidden[i.min(last)]).chain(sizes.last().copied()).collect()
 }
 
 /// Hidden sizes changed, outputs kept.
 fn changed(sizes: &[usize], change: impl Fn(usize) -> usize) -> Vec<usize> {
-    hidden(sizes).iter().map(|n| change(*n)).chain([sizes[sizes.len() - 1]]).collect()
+    hidden(sizes).iter().map(|n| change(*n)).chain(sizes.last().copied()).collect()
 }
 
 impl Network {
@@ -118,7 +118,7 @@ impl Network {
     fn depth(&self) -> Option<usize> {
         let layers = match self {
             Network::Mlp { sizes, .. } => sizes.len() - 2,
-            Network::Cnn { fc, .. } => fc.len() - 1,
+            Network::Cnn { fc, .. } => hidden(fc).len(),
             Network::Gpt { layers, .. } => *layers,
         };
         Some(layers).filter(|n| *n > 0)

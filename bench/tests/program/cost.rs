@@ -86,6 +86,12 @@ fn drawn_models_print_the_values_of_the_library() {
         r#"{"kind":"mlp","sizes":[6,9,4],"batch":7,"act":"gelu","loss":"ce","seed":5}"#,
         r#"{"kind":"mlp","sizes":[3,4,4,2],"batch":1,"act":"softplus","loss":"mse","act_out":true,"timed":false}"#,
         r#"{"kind":"mlp","sizes":[5,3],"batch":8,"act":"silu","loss":"nsq","scale":2}"#,
+        r#"{"kind":"cnn","channels":[2,3,4],"kernel":3,"stride":2,"padding":2,"pool":"none","image":9,"fc":[6,5],"batch":3,"act":"tanh","loss":"ce"}"#,
+        r#"{"kind":"cnn","channels":[1,3],"kernel":2,"pool":"avg","image":7,"fc":[4],"batch":3,"act":"gelu","loss":"ce"}"#,
+        r#"{"kind":"cnn","channels":[1,2],"kernel":3,"image":8,"fc":[],"batch":3,"act":"relu","loss":"ce"}"#,
+        r#"{"kind":"cnn","channels":[2],"kernel":3,"image":4,"fc":[6,3],"batch":3,"act":"silu","loss":"ce"}"#,
+        r#"{"kind":"gpt","vocab":7,"d":12,"heads":3,"layers":2,"ctx":5,"batch":2,"act":"gelu","loss":"ce"}"#,
+        r#"{"kind":"gpt","vocab":7,"d":6,"heads":1,"layers":0,"ctx":3,"batch":2,"act":"gelu","loss":"ce","seed":3}"#,
     ] {
         let text = succeed(&["--model", model, "--dtype", "f64", "--json"]);
         assert_eq!(text.lines().count(), 1, "one JSON object: {text}");

@@ -15,15 +15,17 @@ pub struct Cnn {
     pool: Option<Pool2d>,
     layers: Vec<Linear>,
     act: Activation,
+    outputs: usize,
 }
 
 impl Cnn {
     /// A network of these channels, inputs first, and sizes of the fully connected layers, outputs last, for square images of `side` pixels.
+    /// It may be without convolutions, and without fully connected layers: its outputs are then the numbers of its last images.
     ///
-    /// `None` where an image becomes too small for the next kernel or pool.
+    /// `None` where an image becomes too small for the next kernel or pool, or has more numbers than can be counted.
     ///
     /// # Panics
-    /// If there are not two numbers of channels and one size at least.
+    /// If there is no number of channels.
     #[track_caller]
     pub fn new(
         channels: &[usize],
@@ -34,7 +36,7 @@ impl Cnn {
         sizes: &[usize],
         act: Activation,
     ) -> Option<Self> {
-        assert!(channels.len() >= 2 && !sizes.is_empty(), "a cnn of channels {channels:?} and sizes {sizes:?}");
+        let last_channels = *channels.last().expect("a cnn needs the number of its input's channels");
         let activated = Init::KaimingNormal { gain: act.gain() };
         let convs: Vec<Conv2d> =
             channels.windows(2).map(|c| Conv2d::new(c[0], c[1], kernel).window(window).weight(activated)).collect();
@@ -43,14 +45,19 @@ impl Cnn {
             image = conv.window.places(image, conv.kernel)?;
             image = pool.map_or(Some(image), |pool| pool.places(image))?;
         }
-        let inputs = channels[channels.len() - 1] * image[0] * image[1];
-        let sizes: Vec<usize> = [inputs].iter().chain(sizes).copied().collect();
-        let last = sizes.len() - 2;
+        let numbers = last_channels.checked_mul(image[0])?.checked_mul(image[1])?;
+        let sizes = [&[numbers], sizes].concat();
         let layer = |(i, w): (usize, &[usize])| {
             let layer = Linear::new(w[0], w[1]);
-            if i < last { layer.weight(activated) } else { layer }
+            if i + 2 < sizes.len() { layer.weight(activated) } else { layer }
         };
-        Some(Cnn { convs, pool, layers: sizes.windows(2).enumerate().map(layer).collect(), act })
+        let layers = sizes.windows(2).enumerate().map(layer).collect();
+        Some(Cnn { convs, pool, layers, act, outputs: sizes[sizes.len() - 1] })
+    }
+
+    /// Numbers of an output row.
+    pub fn outputs(&self) -> usize {
+        self.outputs
     }
 }
 

@@ -51,11 +51,18 @@ impl Keys {
 
     /// A size of at most `most`.
     pub(super) fn size_up_to(&self, key: &'static str, most: usize) -> Result<usize, SpecError> {
-        let found = self.size(key)?;
-        if found <= most {
-            return Ok(found);
-        }
-        Err(mismatch(key, self.required(key)?, &format!("a whole number from 1 to {most}")))
+        self.within(key, 1, most)
+    }
+
+    /// A number of things, of at most `most`, that may be none.
+    pub(super) fn count_up_to(&self, key: &'static str, most: usize) -> Result<usize, SpecError> {
+        self.within(key, 0, most)
+    }
+
+    fn within(&self, key: &'static str, least: usize, most: usize) -> Result<usize, SpecError> {
+        let value = self.required(key)?;
+        let found = value.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| (least..=most).contains(n));
+        found.ok_or_else(|| mismatch(key, value, &format!("a whole number from {least} to {most}")))
     }
 }
 

@@ -214,7 +214,7 @@ fn network(keys: &Keys) -> Result<Network, SpecError> {
     let kind = keys.required("kind")?.as_str().unwrap_or_default();
     Ok(match kind {
         "cnn" => Network::Cnn {
-            channels: keys.sizes("channels", 2, "a list of at least two numbers of channels, inputs first")?,
+            channels: keys.sizes("channels", 1, "a list of at least one number of channels, inputs first")?,
             kernel: keys.size_up_to("kernel", MOST_PIXELS)?,
             stride: keys.optional("stride", 1, |v| count("stride", v).ok(), "a whole number from 1 to 4294967295")?,
             padding: keys.optional("padding", 0, pixels, &format!("a whole number from 0 to {MOST_PIXELS}"))?,
@@ -223,13 +223,13 @@ fn network(keys: &Keys) -> Result<Network, SpecError> {
                 None => Some(Pool2d::Max(Pooling::square(2))),
             },
             image: keys.size_up_to("image", MOST_PIXELS)?,
-            fc: keys.sizes("fc", 1, "a list of at least one size, outputs last")?,
+            fc: keys.sizes("fc", 0, "a list of sizes, outputs last")?,
         },
         "gpt" => Network::Gpt {
             vocabulary: keys.size("vocab")?,
             width: keys.size("d")?,
             heads: keys.size("heads")?,
-            layers: keys.size_up_to("layers", MOST_BLOCKS)?,
+            layers: keys.count_up_to("layers", MOST_BLOCKS)?,
             context: keys.size("ctx")?,
         },
         _ => Network::Mlp {

@@ -19,7 +19,7 @@ pub enum Network {
     },
     /// Convolutions, then fully connected layers, on square images.
     Cnn {
-        /// Input channels, then those of each convolution: at least two.
+        /// Input channels, then those of each convolution.
         channels: Vec<usize>,
         /// Height and width of the kernels.
         kernel: usize,
@@ -31,7 +31,7 @@ pub enum Network {
         pool: Option<Pool2d>,
         /// Height and width of the images.
         image: usize,
-        /// Outputs of the fully connected layers.
+        /// Outputs of the fully connected layers; without any, those of the network are the numbers of its last images.
         fc: Vec<usize>,
     },
     /// A decoder of tokens.
@@ -63,6 +63,9 @@ impl Network {
     pub(super) fn checked(&self, act: Activation) -> Result<(), String> {
         match self {
             Network::Mlp { .. } => Ok(()),
+            Network::Cnn { channels, fc, .. } if channels.len() == 1 && fc.is_empty() => {
+                Err(format!("{self}: found neither convolutions nor fc, expected a layer at least"))
+            }
             Network::Cnn { image, .. } => match self.cnn(act) {
                 Some(_) => Ok(()),
                 None => Err(format!("{self}: images of {image} pixels become smaller than a kernel or a pool")),
@@ -105,7 +108,8 @@ impl Network {
     /// Numbers of an output; cross-entropy's labels lie below it.
     pub fn outputs(&self) -> usize {
         match self {
-            Network::Mlp { sizes: all, .. } | Network::Cnn { fc: all, .. } => all.last().copied().unwrap_or(0),
+            Network::Mlp { sizes, .. } => sizes.last().copied().unwrap_or(0),
+            Network::Cnn { .. } => self.cnn(Activation::Identity).map_or(0, |cnn| cnn.outputs()),
             Network::Gpt { vocabulary, .. } => *vocabulary,
         }
     }
