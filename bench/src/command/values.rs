@@ -26,8 +26,12 @@ pub(crate) fn thread_count(text: &str) -> Result<usize, String> {
     }
 }
 
+/// The most of anything that may be asked for, so that sums and products of counts do not overflow.
+const MOST: usize = u32::MAX as usize;
+
 fn count_from(text: &str, least: usize) -> Result<usize, String> {
     match text.parse() {
+        Ok(n) if n > MOST => Err(format!("must be at most {MOST}")),
         Ok(n) if n >= least => Ok(n),
         Ok(_) => Err(format!("must be at least {least}")),
         Err(_) => Err(format!("must be a whole number, at least {least}")),
@@ -72,6 +76,7 @@ mod tests {
         assert_eq!(positive_count("1"), Ok(1));
         assert!(positive_count("0").is_err() && positive_count("-1").is_err() && positive_count("1.5").is_err());
         assert_eq!(two_or_more("2"), Ok(2));
+        assert!(count("4294967295").is_ok() && count("4294967296").is_err());
         assert_eq!((thread_count("1"), thread_count("1024")), (Ok(1), Ok(1024)));
         assert!(thread_count("0").is_err() && thread_count("1025").is_err());
         assert_eq!(positive("1e-3"), Ok(1e-3));

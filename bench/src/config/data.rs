@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::error::ConfigError;
+use super::limits::{LARGEST, MOST_NUMBERS, misfit, numbers};
 use super::read::Reader;
 
 /// The data and how they are prepared.
@@ -223,22 +224,39 @@ impl Data {
             }
             Source::Affine(Affine { inputs, outputs, samples, noise }) => {
                 for (key, n) in [("inputs", inputs), ("outputs", outputs), ("samples", samples)] {
-                    if *n == 0 {
-                        return Err(reader.complaint_at(key, "found 0, expected at least 1"));
+                    if let Some(message) = misfit(*n, 1, LARGEST) {
+                        return Err(reader.complaint_at(key, message));
                     }
+                }
+                let most = samples.max(inputs) * outputs.max(inputs);
+                if most > MOST_NUMBERS {
+                    return Err(
+                        reader.complaint(format!("found arrays of {most} numbers, expected at most {MOST_NUMBERS}"))
+                    );
                 }
                 if !(noise.is_finite() && *noise >= 0.0) {
                     return Err(reader.complaint_at("noise", format!("found {noise}, expected a number from 0")));
                 }
             }
-            Source::Text(Text { context: 0, .. }) => {
-                return Err(reader.complaint_at("context", "found 0, expected at least 1"));
+            Source::Text(Text { context, .. }) => {
+                if let Some(message) = misfit(*context, 1, LARGEST) {
+                    return Err(reader.complaint_at("context", message));
+                }
             }
             _ => {}
+        }
+        if let Some(Augment { shift, .. }) = &self.preparation.augment
+            && let Some(message) = misfit(*shift, 0, LARGEST)
+        {
+            return Err(reader.complaint_at("augment.shift", message));
         }
         match &self.preparation.item {
             Some(item) if item.contains(&0) || item.is_empty() => {
                 Err(reader.complaint_at("item", format!("found {item:?}, expected sizes of at least 1")))
+            }
+            Some(item) if numbers(item).is_none() => {
+                let expected = format!("found {item:?}, expected at most {MOST_NUMBERS} numbers in all");
+                Err(reader.complaint_at("item", expected))
             }
             _ => Ok(()),
         }

@@ -12,7 +12,10 @@ mod compare;
 pub mod data;
 mod direction;
 pub mod error;
+#[cfg(test)]
+mod fuzz;
 mod layer;
+mod limits;
 mod loss;
 mod model;
 mod read;

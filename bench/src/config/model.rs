@@ -9,7 +9,8 @@ use toml::Table;
 
 use super::by_name;
 use super::error::ConfigError;
-use super::layer::Layer;
+use super::layer::{self, Layer};
+use super::limits::{self, LARGEST, MOST_LAYERS, MOST_NUMBERS, MOST_PIXELS};
 use super::read::Reader;
 
 /// A network, but for its inputs and outputs.
@@ -100,6 +101,8 @@ pub struct Gpt {
     pub heads: usize,
     /// Number of blocks.
     pub blocks: usize,
+    /// Whether the output layer has the weights of the embedding.
+    pub tied: bool,
     /// The probability with which numbers are dropped in training.
     pub dropout: f64,
     /// The activation.
@@ -140,7 +143,7 @@ impl Default for Resnet {
 
 impl Default for Gpt {
     fn default() -> Self {
-        Gpt { width: 128, heads: 4, blocks: 2, dropout: 0.0, act: Activation::GeluTanh }
+        Gpt { width: 128, heads: 4, blocks: 2, tied: false, dropout: 0.0, act: Activation::GeluTanh }
     }
 }
 
@@ -182,17 +185,22 @@ impl Model {
 
     /// The setting that makes no sense, and why.
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
-        let sizes = |key, sizes: &[usize]| match sizes.iter().position(|n| !(1..=1 << 24).contains(n)) {
-            Some(i) => Err((key, format!("found {} at place {i}, expected sizes from 1 to 16777216", sizes[i]))),
+        let sizes = |key, sizes: &[usize]| match sizes.iter().position(|n| !(1..=LARGEST).contains(n)) {
+            Some(i) => Err((key, format!("found {} at place {i}, expected sizes from 1 to {LARGEST}", sizes[i]))),
+            None => Ok(()),
+        };
+        let size = |key, size: usize, least, most| match limits::misfit(size, least, most) {
+            Some(message) => Err((key, message)),
             None => Ok(()),
         };
         match self {
             Model::Mlp(Mlp { hidden, .. }) => sizes("hidden", hidden),
-            Model::Cnn(Cnn { channels, hidden, kernel, stride, .. }) => {
+            Model::Cnn(Cnn { channels, hidden, kernel, stride, padding, .. }) => {
                 sizes("channels", channels)?;
                 sizes("hidden", hidden)?;
-                sizes("kernel", &[*kernel])?;
-                sizes("stride", &[*stride])?;
+                size("kernel", *kernel, 1, MOST_PIXELS)?;
+                size("stride", *stride, 1, MOST_PIXELS)?;
+                size("padding", *padding, 0, MOST_PIXELS)?;
                 match channels.is_empty() {
                     true => Err(("channels", "found none, expected those of one convolution at least".to_owned())),
                     false => Ok(()),
@@ -200,7 +208,7 @@ impl Model {
             }
             Model::Resnet(Resnet { widths, blocks, groups, .. }) => {
                 sizes("widths", widths)?;
-                sizes("blocks", &[*blocks])?;
+                size("blocks", *blocks, 1, MOST_LAYERS)?;
                 match widths.iter().find(|width| *groups > 0 && !width.is_multiple_of(*groups)) {
                     _ if widths.is_empty() => {
                         Err(("widths", "found none, expected that of one stage at least".to_owned()))
@@ -213,9 +221,9 @@ impl Model {
                 Err(("dropout", format!("found {dropout}, expected a number from 0 to 1")))
             }
             Model::Gpt(Gpt { width, heads, blocks, .. }) => {
-                sizes("width", &[*width])?;
-                sizes("heads", &[*heads])?;
-                sizes("blocks", &[*blocks])?;
+                size("width", *width, 1, LARGEST)?;
+                size("heads", *heads, 1, LARGEST)?;
+                size("blocks", *blocks, 1, MOST_LAYERS)?;
                 match width.is_multiple_of(*heads) {
                     true => Ok(()),
                     false => Err(("heads", format!("found {heads}, expected a divisor of the width {width}"))),
@@ -254,6 +262,16 @@ impl Model {
     /// # Errors
     /// If the data are of another kind than the network reads, or sizes do not fit; the message says what was found and expected.
     pub fn build<T: Real>(&self, ends: &Ends<'_>) -> Result<Box<dyn Net<T>>, String> {
+        let net = self.unchecked::<T>(ends)?;
+        let size = |shape: &[usize]| shape.iter().map(|n| *n as u128).product::<u128>();
+        let parameters: u128 = net.parameters().iter().map(|p| size(&p.shape)).sum();
+        match parameters <= MOST_NUMBERS as u128 {
+            true => Ok(net),
+            false => Err(format!("found {parameters} parameters, expected at most {MOST_NUMBERS}")),
+        }
+    }
+
+    fn unchecked<T: Real>(&self, ends: &Ends<'_>) -> Result<Box<dyn Net<T>>, String> {
         match self {
             Model::Mlp(Mlp { hidden, act }) => {
                 no_text(ends, "mlp")?;
@@ -271,16 +289,17 @@ impl Model {
                 let norm = if *groups == 0 { Norm::Batch } else { Norm::Group(*groups) };
                 Ok(Box::new(ResNet::new(*channels, widths, *blocks, ends.outputs, norm).activation(*act)))
             }
-            Model::Gpt(Gpt { width, heads, blocks, dropout, act }) => {
+            Model::Gpt(Gpt { width, heads, blocks, tied, dropout, act }) => {
                 let ([context], true) = (ends.item, ends.is_text) else {
                     return Err(format!("found samples of shape {:?}, expected a text for gpt", ends.item));
                 };
-                Ok(Box::new(GptNet::new(ends.outputs, *context, *width, *heads, *blocks, *act).dropout(*dropout)))
+                let net = GptNet::new(ends.outputs, *context, *width, *heads, *blocks, *act).dropout(*dropout);
+                Ok(Box::new(if *tied { net.tied() } else { net }))
             }
             Model::Layers { layers } => {
                 let mut shape = ends.item.to_vec();
-                let built =
-                    Layer::build_all(layers, &mut shape, if ends.is_text { ends.outputs } else { 0 }, "layers")?;
+                let given = layer::Given { outputs: ends.outputs, is_text: ends.is_text };
+                let built = layer::build_all(layers, &mut shape, given, "layers")?;
                 let expected = match ends.is_text {
                     true => [ends.item, &[ends.outputs]].concat(),
                     false => vec![ends.outputs],

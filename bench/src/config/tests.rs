@@ -71,7 +71,7 @@ fn complaints_name_file_line_key_found_and_expected() {
         ),
         (
             "[model]\nkind = \"layers\"\n[[model.layers]]\nkind = \"conv2d\"\noutputs = 3\nkernel = 0\n",
-            "a.toml: line 6, model.layers[0].kernel: found 0, expected a whole number from 1",
+            "a.toml: line 6, model.layers[0].kernel: found 0, expected at least 1",
         ),
         ("[data]\nkind = \"csv\"\nfile = \"a\"\n", "a.toml: line 1, data: missing key target"),
         ("[data]\ntest_share = 1.5\n", "a.toml: line 2, data.test_share: found 1.5, expected a number between 0 and 1"),

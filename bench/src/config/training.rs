@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::error::ConfigError;
+use super::limits::{MOST_TIMES, misfit};
 use super::read::Reader;
 
 /// The floating-point type of a computation.
@@ -71,12 +72,13 @@ impl Default for Training {
 
 impl Training {
     pub(super) fn check(&self, reader: Reader<'_>) -> Result<(), ConfigError> {
-        for (key, n) in [("epochs", self.epochs), ("batch", self.batch)] {
-            if n == 0 {
-                return Err(reader.complaint_at(key, "found 0, expected at least 1"));
-            }
-        }
-        Ok(())
+        let sizes = [("epochs", self.epochs, 1), ("batch", self.batch, 1)];
+        let may_be_none = [
+            ("evaluate_every", self.evaluate_every, 0),
+            ("evaluate_rows", self.evaluate_rows, 0),
+            ("micro_batch", self.micro_batch, 0),
+        ];
+        check_times(sizes.into_iter().chain(may_be_none), reader)
     }
 }
 
@@ -98,9 +100,19 @@ impl Default for Checkpoints {
 
 impl Checkpoints {
     pub(super) fn check(&self, reader: Reader<'_>) -> Result<(), ConfigError> {
-        match self.keep {
-            0 => Err(reader.complaint_at("keep", "found 0, expected at least 1")),
-            _ => Ok(()),
+        check_times([("every", self.every, 0), ("keep", self.keep, 1)], reader)
+    }
+}
+
+/// Refuses numbers below a least one, or beyond all reason.
+fn check_times(
+    numbers: impl IntoIterator<Item = (&'static str, usize, usize)>,
+    reader: Reader<'_>,
+) -> Result<(), ConfigError> {
+    for (key, n, least) in numbers {
+        if let Some(message) = misfit(n, least, MOST_TIMES) {
+            return Err(reader.complaint_at(key, message));
         }
     }
+    Ok(())
 }
