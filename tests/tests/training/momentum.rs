@@ -47,12 +47,26 @@ fn momentum_trains_by_default_from_any_seed() {
     }
 }
 
+/// β = 0.9 and rates averaged as their authors recommend, by γ = 0.9.
+const AVERAGING: f64 = 0.9;
+
+#[test]
+fn averaged_momentum_trains_by_default_from_any_seed() {
+    let averaging = Policy { gamma: AVERAGING, ..Policy::default() };
+    for seed in 0..5 {
+        let accuracy = accuracy(Optimizer::Momentum, averaging, 20, seed);
+        assert!(accuracy >= 0.95, "seed {seed}: {accuracy}");
+    }
+}
+
 #[test]
 fn without_caution_momentum_does_not_train() {
     // What the default policy is for.
-    let bold = Policy { is_cautious: false, ..Policy::default() };
-    let accuracies: Vec<f64> = (0..5).map(|seed| accuracy(Optimizer::Momentum, bold, 20, seed)).collect();
-    assert!(accuracies.iter().any(|accuracy| *accuracy < 0.8), "{accuracies:?}");
+    for gamma in [0.0, AVERAGING] {
+        let bold = Policy { is_cautious: false, gamma, ..Policy::default() };
+        let accuracies: Vec<f64> = (0..5).map(|seed| accuracy(Optimizer::Momentum, bold, 20, seed)).collect();
+        assert!(accuracies.iter().any(|accuracy| *accuracy < 0.8), "γ = {gamma}: {accuracies:?}");
+    }
 }
 
 #[test]
