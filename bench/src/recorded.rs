@@ -135,7 +135,14 @@ fn go_on<T: Real>(folder: &RunFolder, session: &mut Session<T>) -> Result<Record
     let (step, seconds) = match checkpoint::load_last::<T>(folder.folder())? {
         None => (0, 0.0),
         Some((path, manifest, state)) => {
-            session.trainer.stepper_mut().restore(state).map_err(|source| CheckpointError::Misfit { path, source })?;
+            let stepper = session.trainer.stepper_mut();
+            let restored = stepper.restore(state);
+            restored.map_err(|source| CheckpointError::Misfit { path: path.clone(), source })?;
+            if stepper.steps() != manifest.step {
+                let (found, step) = (stepper.steps(), manifest.step);
+                let message = format!("numbers.steps: found {found}, expected {step}, the checkpoint's step");
+                return Err(CheckpointError::Manifest { path, message }.into());
+            }
             (manifest.step, manifest.seconds)
         }
     };

@@ -125,13 +125,13 @@ fn entry(kind: &str, parameter: &str) -> String {
 #[non_exhaustive]
 pub enum StateError {
     /// Something is not there.
-    #[error("state: {entry:?} is missing")]
+    #[error("state: found no {entry:?}, expected one of this model, direction and rule")]
     Missing {
         /// The array's or number's name.
         entry: String,
     },
     /// Something is there that should not be.
-    #[error("state: {entry:?} is unexpected")]
+    #[error("state: found {entry:?}, expected nothing of that name for this model, direction and rule")]
     Unexpected {
         /// The array's or number's name.
         entry: String,
@@ -174,11 +174,12 @@ mod tests {
     fn misfits_are_named() {
         let message = |e: StateError| e.to_string();
         let missing = state().take_tree("v", &theta()).map(|_| ()).map_err(message);
-        assert_eq!(missing, Err("state: \"v.a\" is missing".to_string()));
+        assert_eq!(missing, Err("state: found no \"v.a\", expected one of this model, direction and rule".to_string()));
         assert_eq!(state().take_number("t"), Err(StateError::Missing { entry: "t".to_string() }));
         let other = Params::new([("a", Tensor::full(&[3], 1.0))]);
         let misshapen = state().take_tree("m", &other).map(|_| ()).map_err(message);
         assert_eq!(misshapen, Err("state: \"m.a\" has shape [2], expected [3]".to_string()));
-        assert_eq!(state().end().map_err(message), Err("state: \"m.a\" is unexpected".to_string()));
+        let unexpected = "state: found \"m.a\", expected nothing of that name for this model, direction and rule";
+        assert_eq!(state().end().map_err(message), Err(unexpected.to_string()));
     }
 }

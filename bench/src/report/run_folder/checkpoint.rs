@@ -63,6 +63,14 @@ pub enum CheckpointError {
         /// What was found and expected.
         message: String,
     },
+    /// The last checkpoint cannot be read; there are earlier ones.
+    #[error("{source}; remove {} to go on from the checkpoint before it", .path.display())]
+    Last {
+        /// The folder of the last checkpoint.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<CheckpointError>,
+    },
     /// The checkpoint is one of another run.
     #[error("{}: is no checkpoint of this configuration: {source}", .path.display())]
     Misfit {
@@ -134,7 +142,17 @@ fn list(run: &Path) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
 /// # Errors
 /// If it cannot be read, or is of another precision.
 pub fn load_last<T: Real>(run: &Path) -> Result<Option<(PathBuf, Manifest, State<T>)>, CheckpointError> {
-    let Some((step, folder)) = list(run)?.pop() else { return Ok(None) };
+    let mut all = list(run)?;
+    let Some((step, folder)) = all.pop() else { return Ok(None) };
+    match load(&folder, step) {
+        Ok((manifest, state)) => Ok(Some((folder, manifest, state))),
+        Err(error) if all.is_empty() || matches!(error, CheckpointError::Misfit { .. }) => Err(error),
+        Err(error) => Err(CheckpointError::Last { path: folder, source: Box::new(error) }),
+    }
+}
+
+/// The checkpoint in this folder, of this step.
+fn load<T: Real>(folder: &Path, step: u64) -> Result<(Manifest, State<T>), CheckpointError> {
     let path = folder.join(MANIFEST);
     let wrong = |message: String| CheckpointError::Manifest { path: path.clone(), message };
     let text = fs::read_to_string(&path).map_err(|source| CheckpointError::Io {
@@ -142,9 +160,12 @@ pub fn load_last<T: Real>(run: &Path) -> Result<Option<(PathBuf, Manifest, State
         action: "read this file",
         source,
     })?;
-    let manifest: Manifest = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+    let manifest: Manifest = serde_json::from_str(&text).map_err(|e| wrong(worded(&e.to_string())))?;
     if manifest.step != step {
         return Err(wrong(format!("step: found {}, expected {step}, as the folder is named", manifest.step)));
+    }
+    if !(manifest.seconds.is_finite() && manifest.seconds >= 0.0) {
+        return Err(wrong(format!("seconds: found {}, expected a number from 0", manifest.seconds)));
     }
     if manifest.dtype != T::NAME {
         return Err(wrong(format!("dtype: found {:?}, expected {:?}, as configured", manifest.dtype, T::NAME)));
@@ -154,12 +175,26 @@ pub fn load_last<T: Real>(run: &Path) -> Result<Option<(PathBuf, Manifest, State
         return Err(wrong(format!("arrays: found {}, expected {} as in {STATE}", manifest.arrays, tensors.len())));
     }
     let state = State { tensors, numbers: manifest.numbers.clone() };
-    Ok(Some((folder, manifest, state)))
+    Ok((manifest, state))
+}
+
+/// What a manifest's keys are.
+const KEYS: &str = "step, seconds, dtype, arrays and numbers";
+
+/// The parser's complaint about a manifest in the words of the others: what was found, what was expected.
+fn worded(message: &str) -> String {
+    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'));
+    match missing {
+        Some((key, place)) => format!("found no key {key}{place}, expected {KEYS}"),
+        None => format!("{message}, expected a JSON object of {KEYS}"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use ad_core::Tensor;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -197,6 +232,36 @@ mod tests {
         assert!(error.contains("state.safetensors") && !error.contains('\n'), "{error}");
         fs::write(folder.join(MANIFEST), "{}").unwrap();
         let error = load_last::<f32>(run.path()).unwrap_err().to_string();
-        assert!(error.contains("manifest.json: missing field `step`"), "{error}");
+        let expected = "manifest.json: found no key step at line 1 column 2, expected step, seconds, dtype";
+        assert!(error.contains(expected), "{error}");
+        assert!(!error.contains("remove"), "{error}");
+        // With another one before it, that can be gone on from.
+        save(run.path(), 2, 1.0, state(1.0), 2).unwrap();
+        let error = load_last::<f32>(run.path()).unwrap_err().to_string();
+        assert!(error.contains("00000003 to go on from the checkpoint before it") && !error.contains('\n'), "{error}");
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(load_last::<f32>(run.path()).unwrap().unwrap().1.step, 2);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_reading_a_checkpoint_panic(
+            changes in vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            cut in prop::option::of(any::<prop::sample::Index>()),
+            file in prop::sample::select(vec![MANIFEST, STATE]),
+        ) {
+            let run = tempfile::tempdir().unwrap();
+            save(run.path(), 3, 1.5, state(1.0), 2).unwrap();
+            let path = run.path().join(FOLDER).join("00000003").join(file);
+            let mut bytes = fs::read(&path).unwrap();
+            let length = bytes.len();
+            changes.iter().for_each(|(place, byte)| bytes[place.index(length)] = *byte);
+            bytes.truncate(cut.map_or(length, |cut| cut.index(length)));
+            fs::write(&path, &bytes).unwrap();
+            if let Err(error) = load_last::<f32>(run.path()) {
+                let message = error.to_string();
+                prop_assert!(message.contains(file) && !message.contains('\n'), "{message:?}");
+            }
+        }
     }
 }

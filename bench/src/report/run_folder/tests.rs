@@ -1,6 +1,9 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::report::metrics::{EvaluationRow, StepRow};
 
 fn config(epochs: u32) -> String {
     format!("epochs = {epochs}\n")
@@ -197,4 +200,37 @@ fn an_unfinished_run_is_replaced_where_runs_are() {
     drop(RunFolder::begin(&path, Existing::Replace, &config(1)).unwrap());
     RunFolder::begin(&path, Existing::Replace, &config(2)).unwrap().finish().unwrap();
     assert_eq!((epochs(&path), names(dir.path())), (2, vec!["a".to_owned()]));
+}
+
+const STEP: &str = r#"{"step":0,"loss":2.3,"num":0.5,"den":0.25,"gn":null,"fitted_num":null,"fitted_den":null,"alpha":2.0,"reason":"parabola","predicted":0.5,"actual":null,"values":0,"gradients":1,"curvatures":1,"hvps":0,"thirds":0,"cost":1.5,"ms":0.2}"#;
+
+proptest! {
+    #[test]
+    fn no_bytes_make_reading_lines_panic(
+        changes in vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+        noise in vec(any::<u8>(), 0..40),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        drop(RunFolder::begin(&path, Existing::Keep, &config(3)).unwrap());
+        let mut bytes = format!("{STEP}\n{STEP}\n").into_bytes();
+        let length = bytes.len();
+        changes.iter().for_each(|(place, byte)| bytes[place.index(length)] = *byte);
+        bytes.truncate(cut.map_or(length, |cut| cut.index(length)));
+        bytes.extend(noise);
+        let run = RunFolder::resume(&path).unwrap();
+        fs::write(run.folder().join(METRICS), &bytes).unwrap();
+        if length == bytes.len() && changes.is_empty() {
+            prop_assert_eq!(read_lines::<StepRow>(run.folder(), METRICS).map(|rows| rows.len()).unwrap(), 2);
+        }
+        let messages = [
+            read_lines::<StepRow>(run.folder(), METRICS).err(),
+            read_lines::<EvaluationRow>(run.folder(), METRICS).err(),
+            run.keep_lines(METRICS, |_: &StepRow| true).err(),
+        ];
+        for message in messages.into_iter().flatten().map(|error| error.to_string()) {
+            prop_assert!(message.contains(METRICS) && !message.contains('\n'), "{message:?}");
+        }
+    }
 }
