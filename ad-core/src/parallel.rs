@@ -96,17 +96,21 @@ fn with_share<R>(share: usize, f: impl FnOnce() -> R) -> R {
 /// # Panics
 /// If a task does.
 pub fn for_each<I: Send>(tasks: impl IntoIterator<Item = I>, run: impl Fn(I) + Sync) {
-    let mut tasks = tasks.into_iter();
-    if threads() == 1 {
-        return tasks.for_each(run);
+    match threads() {
+        1 => tasks.into_iter().for_each(run),
+        _ => share_out(tasks.into_iter().collect(), &run),
     }
-    let Some(first) = tasks.next() else { return };
-    let others: Vec<I> = tasks.collect();
-    if others.is_empty() {
+}
+
+/// [`for_each`] on several threads, compiled once for each kind of task and not for each function, of which there are hundreds.
+fn share_out<I: Send>(tasks: Vec<I>, run: &(dyn Fn(I) + Sync)) {
+    let mut others = tasks.into_iter();
+    let Some(first) = others.next() else { return };
+    if others.len() == 0 {
         return run(first);
     }
     wake();
-    let (left, share, run) = (AtomicUsize::new(others.len()), SHARE.get(), &run);
+    let (left, share) = (AtomicUsize::new(others.len()), SHARE.get());
     rayon::in_place_scope(|scope| {
         for task in others {
             let done = Done(&left);

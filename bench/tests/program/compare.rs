@@ -28,7 +28,7 @@ direction = { kind = \"adam\" }\n";
 
 /// A configuration whose runs take long enough to be killed.
 fn longer() -> String {
-    CONFIG.replace("epochs = 2", "epochs = 30").replace("hidden = [8]", "hidden = [64]")
+    CONFIG.replace("epochs = 2", "epochs = 8").replace("hidden = [8]", "hidden = [64]")
 }
 
 fn compare(folder: &Path, args: &str) -> Output {

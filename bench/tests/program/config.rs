@@ -117,7 +117,7 @@ fn init_writes_configurations() {
         let told = succeed(place.path(), &format!("init {kind} --out {kind}.toml"));
         assert_eq!(told, format!("wrote {kind}.toml; train with: parabola train --config {kind}.toml\n"));
     }
-    succeed(place.path(), "train --quiet --config layers.toml --epochs 1");
+    succeed(place.path(), "train --quiet --config layers.toml --epochs 1 --batch 700");
     let error = one_line_error(&run(place.path(), "init mlp --out layers.toml"), 1);
     assert!(error.contains("layers.toml: exists; give --force"), "{error}");
     succeed(place.path(), "init mlp --out layers.toml --force");

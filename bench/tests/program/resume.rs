@@ -25,7 +25,7 @@ kind = \"adam\"\n\
 kind = \"approx\"\n\
 every = 3\n\
 [training]\n\
-epochs = 8\n\
+epochs = 3\n\
 batch = 32\n";
 
 fn start(folder: &Path, args: &[&str]) -> Child {

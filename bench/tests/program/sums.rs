@@ -71,7 +71,8 @@ fn what_would_take_too_long_is_left_out() {
 fn misuse_and_failure_are_told_in_one_line() {
     for (args, code, culprit) in [
         (&["--rows", "0"][..], 2, "--rows"),
-        (&["--rows", "99999999999999"], 2, "--rows 99999999999999: a layer 6→3 with so many rows"),
+        (&["--rows", "4000000000"], 2, "--rows 4000000000: a layer 6→3 with so many rows"),
+        (&["--rows", "99999999999999"], 2, "--rows <SIZES>': must be at most 4294967295"),
         (&["--act", "gelu"], 2, "[possible values: identity, relu, leaky_relu]"),
         (&["--rows", "2", "--out", "/nowhere/to/be/found.svg"], 1, "--out /nowhere/to/be/found.svg: cannot be written"),
     ] {

@@ -27,9 +27,9 @@ impl<T: Real> Observer<T> for Everything {
     }
 }
 
-/// All numbers of a run of a network wide enough that its products are shared out over threads, as text: equal text means
-/// equal bits.
-fn run<T: Real>(threads: usize, seed: u64, rule: fn() -> Box<dyn Rule<T>>) -> String {
+/// All numbers of a run of a network wide enough that its products are shared out over threads: reports as text, of which equal ones mean
+/// equal bits, and parameters by their bits.
+fn run<T: Real>(threads: usize, seed: u64, rule: fn() -> Box<dyn Rule<T>>) -> (String, Vec<u64>) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
     pool.install(|| {
         let key = Key::new(seed);
@@ -51,7 +51,7 @@ fn run<T: Real>(threads: usize, seed: u64, rule: fn() -> Box<dyn Rule<T>>) -> St
             .flat_map(|t| t.data().iter().map(|x| x.to_f64().to_bits()))
             .collect();
         assert_eq!(seen.steps.len(), 5);
-        format!("{:?} {:?} {summary:?} {theta:?}", seen.steps, seen.epochs)
+        (format!("{:?} {:?} {summary:?}", seen.steps, seen.epochs), theta)
     })
 }
 

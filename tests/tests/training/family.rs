@@ -163,7 +163,7 @@ fn zoo() -> Vec<Case> {
     let settings: [(&str, &str, &[usize]); 5] = [
         ("mlp", "kind = \"mlp\"\nhidden = [5]\n", &[6]),
         ("cnn", "kind = \"cnn\"\nchannels = [2, 3]\nkernel = 3\nhidden = [4]\n", &[1, 10, 10]),
-        ("resnet", "kind = \"resnet\"\n", &[1, 8, 8]),
+        ("resnet", "kind = \"resnet\"\nwidths = [3, 4]\n", &[1, 6, 6]),
         ("gpt", "kind = \"gpt\"\nwidth = 6\nheads = 2\nblocks = 1\n", &[5]),
         (
             "layers",

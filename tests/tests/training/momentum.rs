@@ -64,8 +64,7 @@ fn without_caution_momentum_does_not_train() {
     // What the default policy is for.
     for gamma in [0.0, AVERAGING] {
         let bold = Policy { is_cautious: false, gamma, ..Policy::default() };
-        let accuracies: Vec<f64> = (0..5).map(|seed| accuracy(Optimizer::Momentum, bold, 20, seed)).collect();
-        assert!(accuracies.iter().any(|accuracy| *accuracy < 0.8), "γ = {gamma}: {accuracies:?}");
+        assert!((0..5).any(|seed| accuracy(Optimizer::Momentum, bold, 20, seed) < 0.8), "γ = {gamma}");
     }
 }
 
