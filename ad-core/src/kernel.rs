@@ -64,7 +64,16 @@ pub(crate) fn run<K: Kernel>(kernel: &K, out: &mut [K::Item]) -> f64 {
 /// Runs a kernel over all of `out` in chunks of this length, an element being the work of so many additions.
 fn in_chunks<K: Kernel>(kernel: &K, out: &mut [K::Item], chunk: usize, weight: usize) -> f64 {
     let arch = Arch::new();
-    let run = |i: usize, out| arch.dispatch(Stretch(kernel, i * chunk, out));
+    sum_of_chunks(out, chunk, weight, &|i, out| arch.dispatch(Stretch(kernel, i * chunk, out)))
+}
+
+/// The sum of what `run` gives of each chunk of `out` and its number, in order. Compiled once for each type, not for each kernel.
+fn sum_of_chunks<I: Send>(
+    out: &mut [I],
+    chunk: usize,
+    weight: usize,
+    run: &(dyn Fn(usize, &mut [I]) -> f64 + Sync),
+) -> f64 {
     let work = out.len() * weight;
     if work < PARALLEL_FROM || parallel::threads() == 1 {
         return out.chunks_mut(chunk).enumerate().map(|(i, out)| run(i, out)).sum();
