@@ -54,7 +54,8 @@ pub use direction::{
 pub use init::Init;
 pub use layers::{
     Activation, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, Dropout, Embedding, Flatten, GroupNorm, Layer, LayerNorm,
-    Linear, Lstm, Mlp, Pool2d, Positions, Residual, RmsNorm, SelfAttention, Sequential, Tied, UnknownActivation,
+    Linear, Lstm, Mlp, Pool1d, Pool2d, Positions, Residual, RmsNorm, SelfAttention, Sequential, Tied,
+    UnknownActivation,
 };
 pub use loss::{Loss, UnknownLoss};
 pub use module::{Architecture, Declarations, Module, Net, ParameterSpec, Scope, ThirdOrder, init_parameters};

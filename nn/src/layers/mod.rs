@@ -27,7 +27,7 @@ pub use linear::Linear;
 pub use lstm::Lstm;
 pub use mlp::Mlp;
 pub use norm::{GroupNorm, LayerNorm, RmsNorm};
-pub use pool::{Flatten, Pool2d};
+pub use pool::{Flatten, Pool1d, Pool2d};
 pub use positions::Positions;
 pub(crate) use positions::add_positions;
 pub use residual::Residual;

@@ -4,7 +4,7 @@ use ad_core::Array;
 
 use crate::layers::{
     Activation, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, Dropout, Embedding, Flatten, GroupNorm, LayerNorm, Linear,
-    Lstm, Mlp, Pool2d, Positions, Residual, RmsNorm, SelfAttention, Tied,
+    Lstm, Mlp, Pool1d, Pool2d, Positions, Residual, RmsNorm, SelfAttention, Tied,
 };
 use crate::module::{Architecture, Declarations, Module, Scope};
 
@@ -87,6 +87,8 @@ layers! {
     Conv1d(Conv1d);
     /// Pooling of images.
     Pool2d(Pool2d);
+    /// Pooling of sequences.
+    Pool1d(Pool1d);
     /// All axes but the first as one.
     Flatten(Flatten);
     /// Layer normalisation.

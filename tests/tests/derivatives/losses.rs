@@ -8,8 +8,8 @@ use nn::data::Targets;
 use nn::models::{Cnn, Gpt, Norm, ResNet};
 use nn::{
     Activation, Architecture, BatchNorm1d, BatchNorm2d, Context, Conv1d, Conv2d, Declarations, Dropout, Embedding,
-    Flatten, GroupNorm, Layer, LayerNorm, Linear, Loss, Lstm, Mlp, Mode, Module, Pool2d, Positions, Residual, RmsNorm,
-    Scope, SelfAttention, Sequential, Tied, random::Key,
+    Flatten, GroupNorm, Layer, LayerNorm, Linear, Loss, Lstm, Mlp, Mode, Module, Pool1d, Pool2d, Positions, Residual,
+    RmsNorm, Scope, SelfAttention, Sequential, Tied, random::Key,
 };
 use parabola_tests::nested::{Function, T, assert_all_ways, direction};
 
@@ -189,6 +189,9 @@ fn every_layer_of_images_agrees_in_every_way() {
         Layer::from(Residual::new(Layer::from(Conv2d::new(2, 2, 3).window(Window::square(1, 1, 1))))),
     ] {
         check_module_on(layer, image.clone());
+    }
+    for pool in [Pool1d::max(2, 1, 0), Pool1d::mean(3, 2, 1), Pool1d::global_max(), Pool1d::global_mean()] {
+        check_module_on(Layer::from(pool), sequence.clone());
     }
     check_module_on(Layer::from(Conv1d::new(2, 4, 2, [2, 1, 2]).groups(2)), sequence);
     let cnn =

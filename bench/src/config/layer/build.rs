@@ -3,11 +3,11 @@
 use ad_core::ops::{Attention, Pooling, Window};
 use nn::{
     BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, Dropout, Embedding, Flatten, GroupNorm, Init, LayerNorm, Linear, Lstm,
-    Pool2d, Positions, Residual, RmsNorm, SelfAttention, Sequential, Tied,
+    Pool1d, Pool2d, Positions, Residual, RmsNorm, SelfAttention, Sequential, Tied,
 };
 
 use super::Layer;
-use super::settings::{Between, Convolution, Function, Groups, Heads, Inner, Linears, Memory, Share, Vectors};
+use super::settings::{Between, Convolution, Function, Groups, Heads, Inner, Linears, Memory, Share, Vectors, Windows};
 use crate::config::limits::{MOST_NUMBERS, numbers};
 
 /// What layers are told by the data.
@@ -15,7 +15,7 @@ use crate::config::limits::{MOST_NUMBERS, numbers};
 pub(in crate::config) struct Given {
     /// Numbers of an output of the network.
     pub(in crate::config) outputs: usize,
-    /// Whether samples are characters, as many distinct ones as there are outputs.
+    /// Whether the input is a text's characters, as many distinct ones as there are outputs.
     pub(in crate::config) is_text: bool,
 }
 
@@ -24,7 +24,7 @@ impl Given {
     fn vocabulary(self, place: &str) -> Result<usize, String> {
         match self.is_text {
             true => Ok(self.outputs),
-            false => Err(format!("{place}: found numbers, expected a text to look characters up")),
+            false => Err(format!("{place}: found numbers, expected a text's characters, to look them up")),
         }
     }
 }
@@ -33,12 +33,13 @@ impl Given {
 pub(in crate::config) fn build_all(
     layers: &[Layer],
     shape: &mut Vec<usize>,
-    given: Given,
+    mut given: Given,
     place: &str,
 ) -> Result<Vec<nn::Layer>, String> {
     let build = |(i, layer): (usize, &Layer)| {
         let place = format!("{place}[{i}]");
         let built = layer.build(shape, given, &place)?;
+        given.is_text &= matches!(layer, Layer::Flatten);
         match numbers(shape) {
             Some(_) => Ok(built),
             None => {
@@ -95,21 +96,30 @@ impl Layer {
                 let layer = layer.weight(Init::KaimingNormal { gain: conv.gain });
                 if conv.bias { layer } else { layer.without_bias() }.into()
             }
-            Layer::MaxPool2d(window) | Layer::AvgPool2d(window) => {
+            Layer::MaxPool2d(windows) | Layer::AvgPool2d(windows) => {
                 let (channels, size) = image?;
-                let stride = window.stride.unwrap_or(window.kernel);
-                let windows = Pooling { kernel: [window.kernel; 2], window: Window::square(stride, window.padding, 1) };
-                if 2 * window.padding > window.kernel {
-                    return Err(format!(
-                        "{place}: found a padding of {}, expected at most half the kernel",
-                        window.padding
-                    ));
-                }
-                let pool =
-                    if matches!(self, Layer::MaxPool2d(_)) { Pool2d::Max(windows) } else { Pool2d::Mean(windows) };
+                let stride = windows.checked_stride(place)?;
+                let window = Window::square(stride, windows.padding, 1);
+                let pooling = Pooling { kernel: [windows.kernel; 2], window };
+                let takes_most = matches!(self, Layer::MaxPool2d(_));
+                let pool = if takes_most { Pool2d::Max(pooling) } else { Pool2d::Mean(pooling) };
                 let places = pool.places(size).ok_or_else(|| misfit("an image as large as the window"))?;
                 *shape = vec![channels, places[0], places[1]];
                 pool.into()
+            }
+            Layer::MaxPool1d(windows) | Layer::AvgPool1d(windows) => {
+                let [channels, length] = found[..] else { return Err(misfit("[channels, length]")) };
+                let stride = windows.checked_stride(place)?;
+                let takes_most = matches!(self, Layer::MaxPool1d(_));
+                let pool = if takes_most { Pool1d::max } else { Pool1d::mean }(windows.kernel, stride, windows.padding);
+                let across = pool.places(length).ok_or_else(|| misfit("a sequence as long as the window"))?;
+                *shape = vec![channels, across];
+                pool.into()
+            }
+            Layer::GlobalMaxPool1d | Layer::GlobalAvgPool1d => {
+                let [channels, _] = found[..] else { return Err(misfit("[channels, length]")) };
+                *shape = vec![channels];
+                if matches!(self, Layer::GlobalMaxPool1d) { Pool1d::global_max() } else { Pool1d::global_mean() }.into()
             }
             Layer::GlobalMaxPool2d | Layer::GlobalAvgPool2d => {
                 *shape = vec![image?.0];
@@ -179,6 +189,7 @@ impl Layer {
                 let vocabulary = given.vocabulary(place)?;
                 let rows = [&found[..], &[*size]].concat();
                 *shape = rows.clone();
+                let given = Given { is_text: false, ..given };
                 let inner = sequence(layers, shape, given, &format!("{place}.layers"))?;
                 if *shape != rows {
                     return Err(format!(
@@ -189,6 +200,16 @@ impl Layer {
                 Tied::new(Embedding::new(vocabulary, *size), inner).into()
             }
         })
+    }
+}
+
+impl Windows {
+    /// Places from one window to the next, if the padding is one that windows may have.
+    fn checked_stride(&self, place: &str) -> Result<usize, String> {
+        match 2 * self.padding > self.kernel {
+            true => Err(format!("{place}: found a padding of {}, expected at most half the kernel", self.padding)),
+            false => Ok(self.stride.unwrap_or(self.kernel)),
+        }
     }
 }
 

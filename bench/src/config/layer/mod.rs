@@ -8,7 +8,7 @@ mod tests;
 use serde::Serialize;
 use toml::{Table, Value};
 
-use settings::{Between, Convolution, Function, Groups, Heads, Inner, Linears, Memory, Share, Vectors, Window2d};
+use settings::{Between, Convolution, Function, Groups, Heads, Inner, Linears, Memory, Share, Vectors, Windows};
 
 use super::error::ConfigError;
 use super::limits::{LARGEST, MOST_LAYERS, MOST_PIXELS, misfit};
@@ -27,9 +27,17 @@ pub enum Layer {
     /// A convolution of sequences (channels, length).
     Conv1d(Convolution),
     /// The greatest of each window of an image.
-    MaxPool2d(Window2d),
+    MaxPool2d(Windows),
     /// The mean of each window of an image.
-    AvgPool2d(Window2d),
+    AvgPool2d(Windows),
+    /// The greatest of each window of a sequence.
+    MaxPool1d(Windows),
+    /// The mean of each window of a sequence.
+    AvgPool1d(Windows),
+    /// The greatest of each channel of a sequence.
+    GlobalMaxPool1d,
+    /// The mean of each channel of a sequence.
+    GlobalAvgPool1d,
     /// The greatest of each channel.
     GlobalMaxPool2d,
     /// The mean of each channel.
@@ -68,6 +76,10 @@ const KINDS: &[&str] = &[
     "conv1d",
     "max_pool2d",
     "avg_pool2d",
+    "max_pool1d",
+    "avg_pool1d",
+    "global_max_pool1d",
+    "global_avg_pool1d",
     "global_max_pool2d",
     "global_avg_pool2d",
     "flatten",
@@ -107,6 +119,10 @@ impl Layer {
             "conv1d" => Layer::Conv1d(reader.settings_beside(table, KIND)?),
             "max_pool2d" => Layer::MaxPool2d(reader.settings_beside(table, KIND)?),
             "avg_pool2d" => Layer::AvgPool2d(reader.settings_beside(table, KIND)?),
+            "max_pool1d" => Layer::MaxPool1d(reader.settings_beside(table, KIND)?),
+            "avg_pool1d" => Layer::AvgPool1d(reader.settings_beside(table, KIND)?),
+            "global_max_pool1d" => plain(Layer::GlobalMaxPool1d, table)?,
+            "global_avg_pool1d" => plain(Layer::GlobalAvgPool1d, table)?,
             "global_max_pool2d" => plain(Layer::GlobalMaxPool2d, table)?,
             "global_avg_pool2d" => plain(Layer::GlobalAvgPool2d, table)?,
             "flatten" => plain(Layer::Flatten, table)?,
@@ -157,6 +173,17 @@ impl Layer {
         match table.remove("layers") {
             Some(layers) => reader.below("layers", |reader| Layer::read_list(layers, reader)),
             None => Err(reader.complaint("missing key layers: expected a list of layers")),
+        }
+    }
+
+    /// How many layers it stands for, those within it included.
+    pub(super) fn count(&self) -> usize {
+        let all = |layers: &[Layer]| layers.iter().map(Layer::count).sum::<usize>();
+        match self {
+            Layer::Lstm(Memory { layers, .. }) => *layers,
+            Layer::Residual(Inner { layers, shortcut }) => 1 + all(layers) + all(shortcut),
+            Layer::TiedEmbedding(Between { layers, .. }) => 1 + all(layers),
+            _ => 1,
         }
     }
 

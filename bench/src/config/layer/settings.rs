@@ -53,13 +53,13 @@ pub struct Convolution {
 /// Settings of pooling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Window2d {
-    /// Height and width of the windows.
+pub struct Windows {
+    /// Size of the windows along each axis.
     pub kernel: usize,
     /// Places from one window to the next; the kernel's size by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stride: Option<usize>,
-    /// Places around the image.
+    /// Places around the input.
     #[serde(default)]
     pub padding: usize,
 }

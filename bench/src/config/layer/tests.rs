@@ -137,7 +137,13 @@ fn what_does_not_fit_is_named() {
             "{ kind = \"tied_embedding\", size = 4, layers = [] }".to_owned(),
             &[4],
             false,
-            "layers[0]: found numbers, expected a text to look characters up",
+            "layers[0]: found numbers, expected a text's characters, to look them up",
+        ),
+        (
+            "{ kind = \"dropout\", p = 0.5 }, { kind = \"embedding\", size = 4 }".to_owned(),
+            &[6],
+            true,
+            "layers[1]: found numbers, expected a text's characters",
         ),
         (
             format!("{{ kind = \"tied_embedding\", size = 4, layers = [{}] }}", linear(", outputs = 5")),
