@@ -126,7 +126,18 @@ fn sizes_are_bounded_together() {
             "a.toml: line 2, data.item: found [65536, 65536], expected at most 1073741824 numbers in all",
         ),
         ("[training]\nepochs = 4294967296\n", "a.toml: line 2, training.epochs: found 4294967296, expected at most"),
-        ("[model]\nkind = \"gpt\"\nblocks = 5000\n", "a.toml: line 3, model.blocks: found 5000, expected at most 4096"),
+        (
+            "[model]\nkind = \"gpt\"\nblocks = 5000\n",
+            "a.toml: line 3, model.blocks: found 5000 layers or blocks in all, expected at most 4096",
+        ),
+        (
+            "[model]\nkind = \"resnet\"\nblocks = 4096\nwidths = [1, 1]\n",
+            "a.toml: line 3, model.blocks: found 8192 layers or blocks in all, expected at most 4096",
+        ),
+        (
+            "[model]\nkind = \"layers\"\nlayers = [{ kind = \"lstm\", hidden = 1, layers = 4096 }, { kind = \"linear\" }]\n",
+            "a.toml: line 3, model.layers: found 4097 layers or blocks in all",
+        ),
         ("[model]\nkind = \"cnn\"\npadding = 20000\n", "a.toml: line 3, model.padding: found 20000, expected at most"),
         (
             "[model]\nkind = \"layers\"\nlayers = [{ kind = \"lstm\", hidden = 2, layers = 5000 }]\n",

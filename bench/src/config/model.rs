@@ -193,6 +193,16 @@ impl Model {
             Some(message) => Err((key, message)),
             None => Ok(()),
         };
+        let (key, layers) = match self {
+            Model::Mlp(Mlp { hidden, .. }) => ("hidden", hidden.len()),
+            Model::Cnn(Cnn { channels, hidden, .. }) => ("channels", channels.len() + hidden.len()),
+            Model::Resnet(Resnet { widths, blocks, .. }) => ("blocks", widths.len().saturating_mul(*blocks)),
+            Model::Gpt(Gpt { blocks, .. }) => ("blocks", *blocks),
+            Model::Layers { layers } => ("layers", layers.iter().map(Layer::count).sum()),
+        };
+        if layers > MOST_LAYERS {
+            return Err((key, format!("found {layers} layers or blocks in all, expected at most {MOST_LAYERS}")));
+        }
         match self {
             Model::Mlp(Mlp { hidden, .. }) => sizes("hidden", hidden),
             Model::Cnn(Cnn { channels, hidden, kernel, stride, padding, .. }) => {

@@ -86,8 +86,9 @@ impl Array {
         }
         let size = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().expect("4 bytes")).into();
         let sizes: Vec<u64> = sizes.chunks_exact(4).map(size).collect();
-        let Some(promised) = bytes_of(&sizes, 1) else {
-            let expected = format!("at most {MOST_BYTES} elements");
+        // A byte becomes a number of up to 8.
+        let Some(promised) = bytes_of(&sizes, 8).and(bytes_of(&sizes, 1)) else {
+            let expected = format!("at most {} elements", MOST_BYTES / 8);
             return Err(DataError::content(path, "sizes of the axes", format!("{sizes:?}"), expected));
         };
         let elements = read_elements(path, [STREAM, "elements"], &mut from, promised)?;
@@ -198,14 +199,14 @@ mod tests {
         assert_eq!(of_images(&[images(), vec![0]].concat()), "x.idx: elements: found more than 6 bytes, expected 6");
         assert_eq!(
             of_images(&idx(8, &[u32::MAX; 3], &[])),
-            "x.idx: sizes of the axes: found [4294967295, 4294967295, 4294967295], expected at most 2147483648 elements"
+            "x.idx: sizes of the axes: found [4294967295, 4294967295, 4294967295], expected at most 268435456 elements"
         );
         // Nothing is promised, but a row would be larger than memory.
         assert_eq!(
             of_images(&idx(8, &[0, u32::MAX, u32::MAX], &[])),
-            "x.idx: sizes of the axes: found [0, 4294967295, 4294967295], expected at most 2147483648 elements"
+            "x.idx: sizes of the axes: found [0, 4294967295, 4294967295], expected at most 268435456 elements"
         );
-        assert_eq!(of_images(&idx(8, &[1 << 31, 1, 1], &[7])), "x.idx: elements: found 1 bytes, expected 2147483648");
+        assert_eq!(of_images(&idx(8, &[1 << 28, 1, 1], &[7])), "x.idx: elements: found 1 bytes, expected 268435456");
         assert_eq!(
             of_images(&idx(8, &[0, 4, 4], &[])),
             "y.idx: number of labels: found 3, expected 0, as there are images in x.idx"

@@ -73,8 +73,9 @@ impl Array {
             let expected = "f4, f8, i1 to i8 or u1 to u8".into();
             return refuse("", format!("elements of type {:?}", abridged(descr)), expected);
         };
-        let Some(promised) = bytes_of(&shape, element.size as u64) else {
-            let expected = format!("at most {MOST_BYTES} bytes of elements");
+        // Elements are numbers of up to 8 bytes once they are read, however small they are stored.
+        let (Some(_), Some(promised)) = (bytes_of(&shape, 8), bytes_of(&shape, element.size as u64)) else {
+            let expected = format!("at most {} elements", MOST_BYTES / 8);
             return refuse(", shape", abridged(&format!("{shape:?}")), expected);
         };
         let bytes = read_elements(path, [name, &format!("{name}, elements")], &mut from, promised)?;
@@ -96,22 +97,31 @@ impl Array {
         format!("{kind}{}", self.element.size)
     }
 
-    /// The elements in row-major order, integers rounded to nearest.
-    pub(super) fn reals(&self) -> Vec<f64> {
-        self.elements(|element, word| match (element.kind, element.size) {
-            (Kind::Float, 4) => f32::from_bits(word as u32).into(),
-            (Kind::Float, _) => f64::from_bits(word),
-            (Kind::Signed, size) => sign_extended(word, size) as f64,
-            (Kind::Unsigned, _) => word as f64,
+    /// What `f` makes of the elements, in row-major order; integers are rounded to nearest.
+    pub(super) fn reals<E: Copy>(&self, f: impl Fn(f64) -> E) -> Vec<E> {
+        self.elements(|element, word| {
+            f(match (element.kind, element.size) {
+                (Kind::Float, 4) => f32::from_bits(word as u32).into(),
+                (Kind::Float, _) => f64::from_bits(word),
+                (Kind::Signed, size) => sign_extended(word, size) as f64,
+                (Kind::Unsigned, _) => word as f64,
+            })
         })
     }
 
-    /// The elements in row-major order, of an array that [holds integers](Array::holds_integers).
-    pub(super) fn integers(&self) -> Vec<i128> {
-        self.elements(|element, word| match element.kind {
-            Kind::Signed => sign_extended(word, element.size).into(),
-            _ => word.into(),
+    /// What `f` makes of the elements, in row-major order, of an array that [holds integers](Array::holds_integers).
+    pub(super) fn integers<E: Copy>(&self, f: impl Fn(i128) -> E) -> Vec<E> {
+        self.elements(|element, word| {
+            f(match element.kind {
+                Kind::Signed => sign_extended(word, element.size).into(),
+                _ => word.into(),
+            })
         })
+    }
+
+    /// Number of elements.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() / self.element.size
     }
 
     /// What `f` makes of the bits of each element, in row-major order.
@@ -281,13 +291,13 @@ mod tests {
             let element = Element::parse(descr).unwrap();
             Array { shape: vec![bytes.len() / element.size], element, fortran: false, bytes: bytes.to_vec() }
         };
-        assert_eq!(array("<f4", &[0, 0, 0x80, 0xbf]).reals(), [-1.0]);
-        assert_eq!(array(">f8", &[0xbf, 0xf0, 0, 0, 0, 0, 0, 0]).reals(), [-1.0]);
-        assert_eq!(array(">i2", &[0xff, 0xfe, 1, 0]).integers(), [-2, 256]);
-        assert_eq!(array("<i8", &[0xff; 8]).integers(), [-1]);
-        assert_eq!(array("<u8", &[0xff; 8]).integers(), [u64::MAX.into()]);
-        assert_eq!(array("<u8", &[0xff; 8]).reals(), [u64::MAX as f64]);
-        assert_eq!(array("|i1", &[0x80, 0x7f]).reals(), [-128.0, 127.0]);
+        assert_eq!(array("<f4", &[0, 0, 0x80, 0xbf]).reals(|x| x), [-1.0]);
+        assert_eq!(array(">f8", &[0xbf, 0xf0, 0, 0, 0, 0, 0, 0]).reals(|x| x), [-1.0]);
+        assert_eq!(array(">i2", &[0xff, 0xfe, 1, 0]).integers(|x| x), [-2, 256]);
+        assert_eq!(array("<i8", &[0xff; 8]).integers(|x| x), [-1]);
+        assert_eq!(array("<u8", &[0xff; 8]).integers(|x| x), [u64::MAX.into()]);
+        assert_eq!(array("<u8", &[0xff; 8]).reals(|x| x), [u64::MAX as f64]);
+        assert_eq!(array("|i1", &[0x80, 0x7f]).reals(|x| x), [-128.0, 127.0]);
         for other in ["<f2", "|b1", "<c16", "|f4", "=f8", "<i3", "|O", "<U5", ""] {
             assert_eq!(Element::parse(other), None, "{other}");
         }

@@ -57,6 +57,18 @@ struct Found<'a> {
 }
 
 fn assemble<T: Real>(x: &Found<'_>, y: &Found<'_>, holds: TargetKind) -> Result<Dataset<T>, DataError> {
+    // Told before anything is made of what they hold.
+    let rows = |of: &Found<'_>| of.array.shape.first().copied();
+    if let (Some(inputs), Some(targets)) = (rows(x), rows(y))
+        && inputs != targets
+    {
+        return Err(DataError::content(
+            y.path,
+            &y.place,
+            format!("{targets} rows"),
+            format!("{inputs}, as many as inputs"),
+        ));
+    }
     let inputs = reals(&x.array, &x.array.shape);
     let targets = match holds {
         TargetKind::Classes(classes) => y.classes(classes)?,
@@ -70,7 +82,7 @@ fn assemble<T: Real>(x: &Found<'_>, y: &Found<'_>, holds: TargetKind) -> Result<
 }
 
 fn reals<T: Real>(array: &Array, shape: &[usize]) -> Tensor<T> {
-    Tensor::from_vec(shape, array.reals().into_iter().map(T::from_f64).collect())
+    Tensor::from_vec(shape, array.reals(T::from_f64))
 }
 
 impl Found<'_> {
@@ -89,17 +101,16 @@ impl Found<'_> {
                 return Err(DataError::content(path, place, found, "(rows,) or (rows, length)"));
             }
         };
-        let numbers = array.integers();
-        let below = classes.unwrap_or(numbers.len());
-        let label = |(i, &found): (usize, &i128)| match u32::try_from(found) {
-            Ok(label) if (label as usize) < below => Ok(label),
-            _ => {
-                let what = if classes.is_some() { "" } else { ", the number of labels" };
-                let expected = format!("a class number from 0 below {below}{what}");
-                Err(DataError::content(path, format!("{place}, element {i}"), found, expected))
-            }
-        };
-        let labels = numbers.iter().enumerate().map(label).collect::<Result<Vec<u32>, _>>()?;
+        let below = classes.unwrap_or(array.len());
+        // Which of the numbers is the first that is no class is asked once there is one.
+        let label = |found| u32::try_from(found).ok().filter(|label| (*label as usize) < below);
+        let labels = array.integers(|found| label(found).unwrap_or(u32::MAX));
+        if let Some(i) = labels.iter().position(|found| *found == u32::MAX) {
+            let what = if classes.is_some() { "" } else { ", the number of labels" };
+            let (found, expected) =
+                (array.integers(|found| found)[i], format!("a class number from 0 below {below}{what}"));
+            return Err(DataError::content(path, format!("{place}, element {i}"), found, expected));
+        }
         let classes = classes.unwrap_or_else(|| labels.iter().max().map_or(0, |&largest| largest as usize + 1));
         Ok(match length {
             1 => Targets::Classes { labels, classes },
@@ -258,7 +269,7 @@ mod tests {
             let found = shape.replace(['(', ')'], "");
             assert_eq!(
                 of_x(&npy("<f4", false, shape, &[0; 4])),
-                format!("a.npz: array \"x\", shape: found [{found}], expected at most 2147483648 bytes of elements")
+                format!("a.npz: array \"x\", shape: found [{found}], expected at most 268435456 elements")
             );
         }
         assert_eq!(of_x(&x()[..x().len() - 1]), "a.npz: array \"x\", elements: found 23 bytes, expected 24");
@@ -267,11 +278,11 @@ mod tests {
             "a.npz: array \"x\", elements: found more than 24 bytes, expected 24"
         );
         assert_eq!(
-            of_x(&npy("<f4", false, "(1,)", &f32::NAN.to_le_bytes())),
-            "a.npz: found inputs of shape [1], expected rows and columns"
+            of_x(&npy("<f4", false, "(3,)", &[0; 12])),
+            "a.npz: found inputs of shape [3], expected rows and columns"
         );
         assert_eq!(
-            of_x(&npy("<f4", false, "(1, 1)", &f32::NAN.to_le_bytes())),
+            of_x(&npy("<f4", false, "(3, 1)", &[&f32::NAN.to_le_bytes()[..], &[0; 8]].concat())),
             "a.npz: inputs, row 0, column 0: found NaN, expected a finite number"
         );
     }
@@ -292,12 +303,12 @@ mod tests {
             "a.npz: array \"y\", element 1: found 2, expected a class number from 0 below 2"
         );
         assert_eq!(
-            of_y(&npy("|i1", false, "(1, 1, 3)", &[0; 3]), None),
-            "a.npz: array \"y\": found shape [1, 1, 3], expected (rows,) or (rows, length)"
+            of_y(&npy("|i1", false, "(3, 1, 1)", &[0; 3]), None),
+            "a.npz: array \"y\": found shape [3, 1, 1], expected (rows,) or (rows, length)"
         );
         assert_eq!(
             of_y(&npy("|i1", false, "(2,)", &[0; 2]), None),
-            "a.npz: found 2 targets for 3 rows of inputs, expected as many"
+            "a.npz: array \"y\": found 2 rows, expected 3, as many as inputs"
         );
     }
 

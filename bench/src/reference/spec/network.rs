@@ -120,8 +120,10 @@ impl Network {
         match self {
             Network::Mlp { sizes, .. } => all(sizes),
             Network::Cnn { channels, image, padding, fc, .. } => {
-                let side = (*image + 2 * *padding) as u128;
-                all(channels) * side * side + all(fc)
+                // Images grow by the padding of each convolution, at most.
+                let side = |i: usize| (*image + 2 * *padding * i) as u128;
+                let images = channels.iter().enumerate().map(|(i, c)| *c as u128 * side(i) * side(i));
+                images.sum::<u128>() + all(fc)
             }
             Network::Gpt { vocabulary, width, layers, context, .. } => {
                 *context as u128 * (*vocabulary as u128 + 16 * *layers as u128 * *width as u128)

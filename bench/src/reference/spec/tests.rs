@@ -80,6 +80,12 @@ fn sizes_that_do_not_fit_are_refused() {
         (CNN, "\"fc\":[3]", "\"fc\":[3],\"padding\":-1", "padding: found -1, expected a whole number from 0"),
         (CNN, "\"fc\":[3]", "\"fc\":[4294967295]", "more than the supported"),
         (CNN, "[1,2]", "[4294967295,4294967295]", "more than the supported"),
+        (
+            CNN,
+            "[1,2],\"kernel\":3",
+            "[1,1,1,1,1,1,1],\"kernel\":1,\"pool\":\"none\",\"padding\":5000",
+            "more than the supported",
+        ),
         (CNN, "\"ce\"", "\"mse\"", "loss: found \"mse\", expected ce for this kind of model"),
         (GPT, "\"heads\":2", "\"heads\":3", "heads: found 3, expected a divisor of the width 8"),
         (GPT, "\"layers\":1", "\"layers\":5000", "layers: found 5000, expected a whole number from 0 to 4096"),
