@@ -16,7 +16,7 @@ use crate::config::{Checkpoints, Config};
 use crate::report::metrics::{EvaluationRow, StepRow};
 use crate::report::plot::{self, RateStep, Rates, Training, training};
 use crate::report::progress::Progress;
-use crate::report::run_folder::checkpoint::{self, CheckpointError};
+use crate::report::run_folder::checkpoint::{self, CheckpointError, Moment};
 use crate::report::run_folder::{EVALUATIONS, METRICS, PARAMETERS, RunFolder, read_lines};
 use crate::session::Session;
 
@@ -105,12 +105,13 @@ impl<'a, T: Real> Run<'a, T> {
     /// # Errors
     /// If the folder cannot be written.
     pub fn to_end(self, progress: Progress) -> Result<Recorded, CommandError> {
-        let Run { config, session: Session { mut trainer, data, .. }, folder, recorded } = self;
+        let Run { config, session: Session { mut trainer, data, rows, .. }, folder, recorded } = self;
         let mut watch = Watch {
             folder,
             progress,
             epochs: config.training.epochs,
             checkpoints: config.checkpoint.clone(),
+            rows,
             clock: Clock::after(recorded.seconds),
             evaluated: false,
             recorded,
@@ -134,14 +135,19 @@ fn rule_title(config: &Config) -> String {
 fn go_on<T: Real>(folder: &RunFolder, session: &mut Session<T>) -> Result<Recorded, CommandError> {
     let (step, seconds) = match checkpoint::load_last::<T>(folder.folder())? {
         None => (0, 0.0),
-        Some((path, manifest, state)) => {
+        Some((folder, manifest, state)) => {
+            if manifest.rows != session.rows {
+                let [found, rows] = [manifest.rows, session.rows].map(|[train, test]| format!("{train} and {test}"));
+                let message = format!("rows: found {found} to train and to test on, expected {rows}, as the data have");
+                return Err(CheckpointError::Manifest { path: folder.join(checkpoint::MANIFEST), message }.into());
+            }
             let stepper = session.trainer.stepper_mut();
             let restored = stepper.restore(state);
-            restored.map_err(|source| CheckpointError::Misfit { path: path.clone(), source })?;
+            restored.map_err(|source| CheckpointError::Misfit { path: folder.join(checkpoint::STATE), source })?;
             if stepper.steps() != manifest.step {
                 let (found, step) = (stepper.steps(), manifest.step);
                 let message = format!("numbers.steps: found {found}, expected {step}, the checkpoint's step");
-                return Err(CheckpointError::Manifest { path, message }.into());
+                return Err(CheckpointError::Manifest { path: folder.join(checkpoint::MANIFEST), message }.into());
             }
             (manifest.step, manifest.seconds)
         }
@@ -194,6 +200,7 @@ struct Watch {
     progress: Progress,
     epochs: usize,
     checkpoints: Checkpoints,
+    rows: [usize; 2],
     clock: Clock,
     /// Whether the step before was followed by an evaluation.
     evaluated: bool,
@@ -235,7 +242,8 @@ impl<T: Real> Observer<T> for Watch {
             every => stepper.steps().is_multiple_of(every),
         };
         if is_due {
-            checkpoint::save(self.folder.folder(), stepper.steps(), now, stepper.state(), self.checkpoints.keep)?;
+            let moment = Moment { step: stepper.steps(), seconds: now, rows: self.rows };
+            checkpoint::save(self.folder.folder(), moment, stepper.state(), self.checkpoints.keep)?;
             self.clock.saved = now;
             self.clock.lap();
         }

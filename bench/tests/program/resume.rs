@@ -60,32 +60,37 @@ fn a_run_killed_at_random_and_resumed_ends_as_one_that_was_not() {
     assert!(start(place.path(), &["--config", "c.toml", "--out", "whole"]).wait().unwrap().success());
     let whole = whole.elapsed();
     let mut random = Key::new(7).generator();
-    let (mut kills, mut resumed_from, mut runs) = (0, Vec::new(), 0);
+    let (mut kills, mut resumed_from, mut runs, mut compared) = (0, Vec::new(), 0, 0);
     while kills < 12 {
+        let before = kills;
         runs += 1;
         assert!(runs < 50, "runs end before they can be killed");
         let out = format!("killed-{runs}");
         let mut child = start(place.path(), &["--config", "c.toml", "--checkpoint-every", "7", "--out", &out]);
-        loop {
+        let unfinished = place.path().join(format!("{out}.unfinished"));
+        let ended = loop {
             // Any time of a run: while it reads, steps, saves or finishes.
             thread::sleep(whole.mul_f64(1.1 * random.uniform() / 2.0));
-            if child.try_wait().unwrap().is_some() {
-                break;
+            if let Some(status) = child.try_wait().unwrap() {
+                assert!(status.success(), "{out} ended with {status} after {kills} kills");
+                break true;
             }
             child.kill().unwrap();
             child.wait().unwrap();
             kills += 1;
-            let saved = place.path().join(format!("{out}.unfinished/checkpoints"));
-            resumed_from.extend(fs::read_dir(saved).ok().map(|steps| steps.count()));
-            if !place.path().join(format!("{out}.unfinished/config.toml")).exists() {
+            let saved = fs::read_dir(unfinished.join("checkpoints")).map_or(0, |steps| steps.count());
+            if !unfinished.join("config.toml").exists() {
                 // Killed before it began, or after it ended: there is nothing to resume.
-                break;
+                break false;
             }
+            resumed_from.push(saved);
             child = start(place.path(), &["--resume", &out]);
-        }
+        };
         let run = place.path().join(&out);
+        assert!(run.exists() || !ended, "{out} ended and left nothing");
         if run.exists() {
             assert!(numbers(&run) == numbers(&place.path().join("whole")), "{out} differs after {kills} kills");
+            compared += usize::from(kills > before);
             // Killed at the very end, it is finished, but may not have tidied up; whoever resumes it does.
             let output = parabola().args(["train", "--resume", &out]).current_dir(place.path()).output().unwrap();
             assert!(one_line_error(&output, 1).contains("the run is finished"));
@@ -94,6 +99,7 @@ fn a_run_killed_at_random_and_resumed_ends_as_one_that_was_not() {
         }
     }
     assert!(resumed_from.iter().filter(|checkpoints| **checkpoints > 0).count() >= 3, "{resumed_from:?}");
+    assert!(compared >= 1, "{compared} of {runs} runs were killed and came to their end");
 }
 
 #[test]
@@ -105,6 +111,8 @@ fn what_cannot_be_resumed_is_told() {
     };
     assert!(fail("train --resume none", 1).contains("found no unfinished run"));
     assert!(fail("train --resume none --epochs 3", 2).contains("--epochs"));
+    assert!(fail("train --resume none --out elsewhere", 2).contains("--out"));
+    assert!(fail("train --seed 9223372036854775808", 2).contains("--seed"));
     assert!(start(place.path(), &["--epochs", "1", "--hidden", "8", "--out", "done"]).wait().unwrap().success());
     assert!(fail("train --resume done", 1).contains("the run is finished"));
     // A checkpoint of another model.
@@ -122,5 +130,15 @@ fn what_cannot_be_resumed_is_told() {
     let config = fs::read_to_string(folder.join("config.toml")).unwrap();
     fs::write(folder.join("config.toml"), config.replace("hidden = [8]", "hidden = [9]")).unwrap();
     let message = fail("train --resume run", 1);
-    assert!(message.contains("is no checkpoint of this configuration") && message.contains("shape [8"), "{message}");
+    let line = "config.toml: line 9: found \"hidden = [8]\", expected \"hidden = [9]\" as in";
+    assert!(message.contains(line), "{message}");
+    // The same, if somebody changed its configuration too.
+    for checkpoint in fs::read_dir(folder.join("checkpoints")).unwrap() {
+        fs::copy(folder.join("config.toml"), checkpoint.unwrap().path().join("config.toml")).unwrap();
+    }
+    let message = fail("train --resume run", 1);
+    assert!(
+        message.contains("state.safetensors: is no checkpoint of this configuration") && message.contains("shape [8"),
+        "{message}"
+    );
 }

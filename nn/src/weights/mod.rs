@@ -11,5 +11,5 @@ mod write;
 
 pub use error::WeightsError;
 pub use fit::{load_parameters, match_parameters};
-pub use read::{Entry, load, read, reals};
-pub use write::save;
+pub use read::{Entry, load, load_any, read, reals};
+pub use write::{save, save_any};

@@ -32,8 +32,11 @@ pub enum Entry<T: Real> {
 /// If the file cannot be read, is truncated, corrupt or of another format, or holds a tensor of another type than those
 /// of [`Entry`] or a number that is not finite in the precision `T`.
 pub fn read<T: Real>(path: &Path) -> Result<Vec<(String, Entry<T>)>, WeightsError> {
-    let bytes = fs::read(path).map_err(|source| WeightsError::Read { path: path.into(), source })?;
-    parse(path, &bytes)
+    parse(path, &bytes(path)?, true)
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, WeightsError> {
+    fs::read(path).map_err(|source| WeightsError::Read { path: path.into(), source })
 }
 
 /// Reads a file of real tensors, such as the parameters of a model, in the order of their names.
@@ -42,6 +45,14 @@ pub fn read<T: Real>(path: &Path) -> Result<Vec<(String, Entry<T>)>, WeightsErro
 /// As of [`read`], and if a tensor holds integers.
 pub fn load<T: Real>(path: &Path) -> Result<Vec<(String, Tensor<T>)>, WeightsError> {
     reals(path, read(path)?)
+}
+
+/// Reads a file of [`save_any`](super::save_any): as [`load`], and numbers that are not finite as they are.
+///
+/// # Errors
+/// As of [`load`], but for those numbers.
+pub fn load_any<T: Real>(path: &Path) -> Result<Vec<(String, Tensor<T>)>, WeightsError> {
+    reals(path, parse(path, &bytes(path)?, false)?)
 }
 
 /// The entries of the file `path` as real tensors.
@@ -64,7 +75,11 @@ pub fn reals<T: Real>(
     entries.into_iter().map(real).collect()
 }
 
-pub(super) fn parse<T: Real>(path: &Path, bytes: &[u8]) -> Result<Vec<(String, Entry<T>)>, WeightsError> {
+pub(super) fn parse<T: Real>(
+    path: &Path,
+    bytes: &[u8],
+    only_finite: bool,
+) -> Result<Vec<(String, Entry<T>)>, WeightsError> {
     let (header, data) = cut(path, bytes)?;
     let corrupt = |reason: String| WeightsError::Header { path: path.into(), reason: one_line(&reason) };
     let text = str::from_utf8(header).map_err(|error| corrupt(error.to_string()))?;
@@ -76,7 +91,8 @@ pub(super) fn parse<T: Real>(path: &Path, bytes: &[u8]) -> Result<Vec<(String, E
     let mut tensors: Vec<(String, &TensorInfo)> = metadata.tensors().into_iter().collect();
     tensors.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     let entry = |(name, info): (String, &TensorInfo)| {
-        let entry = decode(path, &name, info, &data[info.data_offsets.0..info.data_offsets.1])?;
+        let place = &data[info.data_offsets.0..info.data_offsets.1];
+        let entry = decode(path, &name, info, place, only_finite)?;
         Ok((name, entry))
     };
     tensors.into_iter().map(entry).collect()
@@ -100,7 +116,13 @@ fn cut<'a>(path: &Path, bytes: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), Weights
 }
 
 /// One tensor, of bytes that are as many as its shape and type need.
-fn decode<T: Real>(path: &Path, name: &str, info: &TensorInfo, bytes: &[u8]) -> Result<Entry<T>, WeightsError> {
+fn decode<T: Real>(
+    path: &Path,
+    name: &str,
+    info: &TensorInfo,
+    bytes: &[u8],
+    only_finite: bool,
+) -> Result<Entry<T>, WeightsError> {
     if let Some(integer) = element::integer(info.dtype) {
         let data = bytes.chunks_exact(element::size(info.dtype)).map(integer).collect();
         return Ok(Entry::Integers { shape: Shape::from_slice(&info.shape), data });
@@ -115,7 +137,7 @@ fn decode<T: Real>(path: &Path, name: &str, info: &TensorInfo, bytes: &[u8]) -> 
     };
     let numbers = bytes.chunks_exact(element::size(info.dtype)).enumerate().map(|(i, b)| {
         let (found, x) = (real(b), T::from_f64(real(b)));
-        if x.to_f64().is_finite() { Ok(x) } else { Err(not_finite::<T>(path, name, i, found)) }
+        if x.to_f64().is_finite() || !only_finite { Ok(x) } else { Err(not_finite::<T>(path, name, i, found)) }
     });
     Ok(Entry::Reals(Tensor::from_vec(&info.shape, numbers.collect::<Result<_, _>>()?)))
 }

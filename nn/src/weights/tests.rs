@@ -22,7 +22,7 @@ fn sound() -> Vec<u8> {
 }
 
 fn read_bytes(bytes: &[u8]) -> Result<Vec<(String, Entry<f32>)>, WeightsError> {
-    parse(Path::new("m"), bytes)
+    parse(Path::new("m"), bytes, true)
 }
 
 fn refusal(bytes: &[u8]) -> String {

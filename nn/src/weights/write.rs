@@ -37,12 +37,36 @@ pub fn save<'a, T: Real>(
     path: &Path,
     tensors: impl IntoIterator<Item = (&'a str, &'a Tensor<T>)>,
 ) -> Result<(), WeightsError> {
+    write(path, tensors, true)
+}
+
+/// Writes named tensors as [`save`] does, also numbers that are not finite, as a state may have them: what [`load_any`](super::load_any) reads.
+///
+/// # Errors
+/// If the file cannot be written; what was there before is then intact.
+///
+/// # Panics
+/// As of [`save`].
+#[track_caller]
+pub fn save_any<'a, T: Real>(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (&'a str, &'a Tensor<T>)>,
+) -> Result<(), WeightsError> {
+    write(path, tensors, false)
+}
+
+#[track_caller]
+fn write<'a, T: Real>(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (&'a str, &'a Tensor<T>)>,
+    only_finite: bool,
+) -> Result<(), WeightsError> {
     let mut named = BTreeMap::new();
     for (name, tensor) in tensors {
         assert!(name != "__metadata__", "save: the format reserves the name {name:?}");
         assert!(named.insert(name, tensor).is_none(), "save: two tensors are named {name:?}");
     }
-    for (name, tensor) in &named {
+    for (name, tensor) in named.iter().filter(|_| only_finite) {
         if let Some(i) = tensor.data().iter().position(|x| !x.to_f64().is_finite()) {
             return Err(not_finite::<T>(path, name, i, tensor.data()[i].to_f64()));
         }

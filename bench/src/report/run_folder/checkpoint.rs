@@ -3,6 +3,7 @@
 //! ```text
 //!   NAME.unfinished/checkpoints/00000440/manifest.json         step, time, precision, whole numbers of the state
 //!                                       /state.safetensors     parameters, state of the direction, the step before
+//!                                       /config.toml           the run's configuration, to know whose checkpoint it is
 //! ```
 //!
 //! A checkpoint is written under another name, flushed to disk and renamed, so that one that is there is whole. Data and random numbers
@@ -18,10 +19,14 @@ use nn::weights::{self, WeightsError};
 use nn::{State, StateError};
 use serde::{Deserialize, Serialize};
 
+use super::CONFIG;
+
 /// Name of the folder of checkpoints in that of a run.
 pub const FOLDER: &str = "checkpoints";
-const MANIFEST: &str = "manifest.json";
-const STATE: &str = "state.safetensors";
+/// Name of the file that says what a checkpoint is.
+pub const MANIFEST: &str = "manifest.json";
+/// Name of the file of its arrays.
+pub const STATE: &str = "state.safetensors";
 
 /// What a checkpoint says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +40,8 @@ pub struct Manifest {
     pub dtype: String,
     /// Number of arrays.
     pub arrays: usize,
+    /// Rows of the training and of the test part, which a run goes on with.
+    pub rows: [usize; 2],
     /// The whole numbers of the state, by name; others by their bits.
     pub numbers: BTreeMap<String, u64>,
 }
@@ -74,18 +81,30 @@ pub enum CheckpointError {
     /// The checkpoint is one of another run.
     #[error("{}: is no checkpoint of this configuration: {source}", .path.display())]
     Misfit {
-        /// The folder of the checkpoint.
+        /// The file of the state.
         path: PathBuf,
         /// What does not fit.
         source: StateError,
     },
 }
 
+/// When a checkpoint is made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moment {
+    /// Steps taken.
+    pub step: u64,
+    /// Seconds that the run took so far.
+    pub seconds: f64,
+    /// Rows of the training and of the test part.
+    pub rows: [usize; 2],
+}
+
 /// Writes a checkpoint into the folder of a run, and removes all but the last `keep`.
 ///
 /// # Errors
 /// If it cannot be written; earlier ones are then intact.
-pub fn save<T: Real>(run: &Path, step: u64, seconds: f64, state: State<T>, keep: usize) -> Result<(), CheckpointError> {
+pub fn save<T: Real>(run: &Path, moment: Moment, state: State<T>, keep: usize) -> Result<(), CheckpointError> {
+    let Moment { step, seconds, rows } = moment;
     let all = run.join(FOLDER);
     let place = all.join(format!("{step:08}"));
     let beside = all.join(format!(".{step:08}.tmp"));
@@ -100,12 +119,14 @@ pub fn save<T: Real>(run: &Path, step: u64, seconds: f64, state: State<T>, keep:
     }
     fs::create_dir_all(&beside).map_err(failed(&beside, "create this folder"))?;
     let State { tensors, numbers } = state;
-    weights::save(&beside.join(STATE), tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)))?;
-    let manifest = Manifest { step, seconds, dtype: T::NAME.to_owned(), arrays: tensors.len(), numbers };
+    weights::save_any(&beside.join(STATE), tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)))?;
+    let manifest = Manifest { step, seconds, dtype: T::NAME.to_owned(), arrays: tensors.len(), rows, numbers };
     let text = serde_json::to_string_pretty(&manifest).expect("a manifest of plain values") + "\n";
     let path = beside.join(MANIFEST);
     fs::write(&path, text).map_err(failed(&path, "write this file"))?;
-    for name in [STATE, MANIFEST, "."] {
+    let path = beside.join(CONFIG);
+    fs::copy(run.join(CONFIG), &path).map_err(failed(&path, "write this file"))?;
+    for name in [STATE, MANIFEST, CONFIG, "."] {
         let path = beside.join(name);
         File::open(&path).and_then(|file| file.sync_all()).map_err(failed(&path, "flush this file"))?;
     }
@@ -144,11 +165,30 @@ fn list(run: &Path) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
 pub fn load_last<T: Real>(run: &Path) -> Result<Option<(PathBuf, Manifest, State<T>)>, CheckpointError> {
     let mut all = list(run)?;
     let Some((step, folder)) = all.pop() else { return Ok(None) };
+    of_this_run(run, &folder)?;
     match load(&folder, step) {
         Ok((manifest, state)) => Ok(Some((folder, manifest, state))),
-        Err(error) if all.is_empty() || matches!(error, CheckpointError::Misfit { .. }) => Err(error),
+        Err(error) if all.is_empty() => Err(error),
         Err(error) => Err(CheckpointError::Last { path: folder, source: Box::new(error) }),
     }
+}
+
+/// Refuses a checkpoint of another configuration than its run's.
+fn of_this_run(run: &Path, folder: &Path) -> Result<(), CheckpointError> {
+    let read = |path: &Path| match fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(source) => Err(CheckpointError::Io { path: path.to_owned(), action: "read this file", source }),
+    };
+    let (path, of_run) = (folder.join(CONFIG), run.join(CONFIG));
+    let (found, expected) = (read(&path)?, read(&of_run)?);
+    let differs = |(_, (found, expected)): &(usize, (Option<&str>, Option<&str>))| found != expected;
+    let ends = |text: &'_ str| text.lines().count();
+    let lines = (0..ends(&found).max(ends(&expected))).map(|i| (found.lines().nth(i), expected.lines().nth(i)));
+    let Some((i, (found, expected))) = lines.enumerate().find(differs) else { return Ok(()) };
+    let shown = |line: Option<&str>| line.map_or("nothing".to_owned(), |line| format!("{line:?}"));
+    let message =
+        format!("line {}: found {}, expected {} as in {}", i + 1, shown(found), shown(expected), of_run.display());
+    Err(CheckpointError::Manifest { path, message })
 }
 
 /// The checkpoint in this folder, of this step.
@@ -170,7 +210,7 @@ fn load<T: Real>(folder: &Path, step: u64) -> Result<(Manifest, State<T>), Check
     if manifest.dtype != T::NAME {
         return Err(wrong(format!("dtype: found {:?}, expected {:?}, as configured", manifest.dtype, T::NAME)));
     }
-    let tensors: BTreeMap<_, _> = weights::load(&folder.join(STATE))?.into_iter().collect();
+    let tensors: BTreeMap<_, _> = weights::load_any(&folder.join(STATE))?.into_iter().collect();
     if tensors.len() != manifest.arrays {
         return Err(wrong(format!("arrays: found {}, expected {} as in {STATE}", manifest.arrays, tensors.len())));
     }
@@ -179,7 +219,7 @@ fn load<T: Real>(folder: &Path, step: u64) -> Result<(Manifest, State<T>), Check
 }
 
 /// What a manifest's keys are.
-const KEYS: &str = "step, seconds, dtype, arrays and numbers";
+const KEYS: &str = "step, seconds, dtype, arrays, rows and numbers";
 
 /// The parser's complaint about a manifest in the words of the others: what was found, what was expected.
 fn worded(message: &str) -> String {
@@ -198,16 +238,27 @@ mod tests {
 
     use super::*;
 
+    /// A folder of a run, with its configuration.
+    fn run() -> tempfile::TempDir {
+        let run = tempfile::tempdir().unwrap();
+        fs::write(run.path().join(CONFIG), "[model]\nact = \"tanh\"\n").unwrap();
+        run
+    }
+
+    fn at(step: u64) -> Moment {
+        Moment { step, seconds: 1.5, rows: [8, 2] }
+    }
+
     fn state(x: f32) -> State<f32> {
         State { tensors: [("theta.w".to_owned(), Tensor::scalar(x))].into(), numbers: [("steps".to_owned(), 7)].into() }
     }
 
     #[test]
     fn the_last_few_are_kept_and_the_last_is_read() {
-        let run = tempfile::tempdir().unwrap();
+        let run = run();
         assert!(load_last::<f32>(run.path()).unwrap().is_none());
         for step in [9, 10, 100] {
-            save(run.path(), step, 1.5, state(step as f32), 2).unwrap();
+            save(run.path(), at(step), state(step as f32), 2).unwrap();
         }
         let steps: Vec<u64> = list(run.path()).unwrap().into_iter().map(|(step, _)| step).collect();
         assert_eq!(steps, [10, 100]);
@@ -215,14 +266,23 @@ mod tests {
         assert_eq!((manifest.step, found), (100, state(100.0)));
         // What was left half-written is no checkpoint, and is replaced.
         fs::create_dir(run.path().join(FOLDER).join(".00000101.tmp")).unwrap();
-        save(run.path(), 101, 2.0, state(1.0), 1).unwrap();
+        save(run.path(), at(101), state(1.0), 1).unwrap();
         assert_eq!(fs::read_dir(run.path().join(FOLDER)).unwrap().count(), 1);
     }
 
     #[test]
+    fn numbers_that_are_not_finite_are_kept() {
+        let run = run();
+        save(run.path(), at(3), state(f32::INFINITY), 2).unwrap();
+        assert_eq!(load_last::<f32>(run.path()).unwrap().unwrap().2, state(f32::INFINITY));
+        save(run.path(), at(4), state(f32::NAN), 2).unwrap();
+        assert!(load_last::<f32>(run.path()).unwrap().unwrap().2.tensors["theta.w"].item().is_nan());
+    }
+
+    #[test]
     fn a_damaged_or_foreign_checkpoint_is_named() {
-        let run = tempfile::tempdir().unwrap();
-        save(run.path(), 3, 1.5, state(1.0), 2).unwrap();
+        let run = run();
+        save(run.path(), at(3), state(1.0), 2).unwrap();
         let error = load_last::<f64>(run.path()).unwrap_err().to_string();
         assert!(error.contains("manifest.json: dtype: found \"f32\", expected \"f64\""), "{error}");
         let folder = run.path().join(FOLDER).join("00000003");
@@ -236,11 +296,17 @@ mod tests {
         assert!(error.contains(expected), "{error}");
         assert!(!error.contains("remove"), "{error}");
         // With another one before it, that can be gone on from.
-        save(run.path(), 2, 1.0, state(1.0), 2).unwrap();
+        save(run.path(), at(2), state(1.0), 2).unwrap();
         let error = load_last::<f32>(run.path()).unwrap_err().to_string();
         assert!(error.contains("00000003 to go on from the checkpoint before it") && !error.contains('\n'), "{error}");
         fs::remove_dir_all(&folder).unwrap();
         assert_eq!(load_last::<f32>(run.path()).unwrap().unwrap().1.step, 2);
+        // Settings were changed.
+        fs::write(run.path().join(CONFIG), "[model]\nact = \"relu\"\n").unwrap();
+        let error = load_last::<f32>(run.path()).unwrap_err().to_string();
+        let expected =
+            "00000002/config.toml: line 2: found \"act = \\\"tanh\\\"\", expected \"act = \\\"relu\\\"\" as in ";
+        assert!(error.contains(expected), "{error}");
     }
 
     proptest! {
@@ -248,10 +314,10 @@ mod tests {
         fn no_bytes_make_reading_a_checkpoint_panic(
             changes in vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
             cut in prop::option::of(any::<prop::sample::Index>()),
-            file in prop::sample::select(vec![MANIFEST, STATE]),
+            file in prop::sample::select(vec![MANIFEST, STATE, CONFIG]),
         ) {
-            let run = tempfile::tempdir().unwrap();
-            save(run.path(), 3, 1.5, state(1.0), 2).unwrap();
+            let run = run();
+            save(run.path(), at(3), state(1.0), 2).unwrap();
             let path = run.path().join(FOLDER).join("00000003").join(file);
             let mut bytes = fs::read(&path).unwrap();
             let length = bytes.len();
