@@ -1,13 +1,13 @@
 //! Groups of flags that commands share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use nn::{Activation, Loss, Optimizer};
 
 use super::CommandError;
-use super::values::{coefficient, non_negative, positive, positive_count, proper_share, thread_count};
+use super::values::{coefficient, non_negative, positive, positive_count, proper_share, seed, thread_count};
 use crate::config::data::Csv;
 use crate::config::{Config, Dtype, Fixed, Formula, Rule, Source};
 use crate::report::run_folder::{Existing, default_path};
@@ -45,6 +45,13 @@ impl ConfigArgs {
         if let Some(dtype) = self.machine.dtype {
             config.training.dtype = dtype;
         }
+        let paths = [("--data", &self.data.data), ("--from", &self.model.from)];
+        if let Some((flag, path)) = paths.iter().find(|(_, path)| path.as_ref().is_some_and(|p| p.to_str().is_none())) {
+            let found = path.as_deref().unwrap_or(Path::new("")).display();
+            let message =
+                format!("{flag}: found {found}, expected a path in UTF-8, which the run's configuration can name");
+            return Err(CommandError::Usage(message));
+        }
         match config.second_direction() {
             Some(message) => Err(CommandError::Usage(format!("--direction: {message}"))),
             None => Ok(config),
@@ -80,7 +87,7 @@ pub struct DataArgs {
     #[arg(long, value_name = "N", value_parser = positive_count)]
     pub batch: Option<usize>,
     /// The seed of the split, the initial parameters and the mini-batches: the same seed gives the same run [default: 0]
-    #[arg(long, value_name = "SEED")]
+    #[arg(long, value_name = "SEED", value_parser = seed)]
     pub seed: Option<u64>,
 }
 

@@ -10,7 +10,7 @@ use nn::{Context, Scope};
 
 use super::CommandError;
 use super::values::{positive, positive_count};
-use crate::config::{Config, Dtype};
+use crate::config::{Config, Dtype, Model};
 use crate::report::print::print;
 use crate::report::run_folder::{CONFIG, PARAMETERS};
 use crate::session::{Session, in_pool};
@@ -64,23 +64,27 @@ fn sample<T: Real>(args: &SampleArgs, config: &Config) -> Result<(), CommandErro
     if ids.is_empty() {
         return Err(CommandError::Usage("--prompt: found no character, expected one at least".to_owned()));
     }
+    // Layers put together may ask for as many positions as they were trained with.
+    let length = if matches!(config.model, Model::Layers { .. }) { context } else { 0 };
     let mut random = Key::new(args.seed).named("sample").generator();
     for _ in 0..args.length {
         let seen = &ids[ids.len().saturating_sub(context)..];
-        let logits = next(&session, seen);
+        let logits = next(&session, seen, length);
         ids.push(draw(&logits, args.temperature, &mut random));
     }
     print(&format!("{}\n", Text::decode(text, &ids))).map_err(CommandError::Output)
 }
 
-/// The logits of the character after these.
-fn next<T: Real>(session: &Session<T>, seen: &[u32]) -> Vec<f64> {
+/// The logits of the character after these, which others follow where there are fewer than `least`: a network that learned to tell
+/// the next character looks at none that comes later.
+fn next<T: Real>(session: &Session<T>, seen: &[u32], least: usize) -> Vec<f64> {
     let stepper = session.trainer.stepper();
-    let numbers = seen.iter().map(|&id| T::from_f64(f64::from(id))).collect();
+    let mut numbers: Vec<T> = seen.iter().map(|&id| T::from_f64(f64::from(id))).collect();
+    numbers.resize(seen.len().max(least), T::from_f64(0.0));
     let p = Scope::new(stepper.theta()).within(Context::evaluation(stepper.buffers()));
-    let output = stepper.net().forward(&p, &Tensor::from_vec(&[1, seen.len()], numbers));
+    let output = stepper.net().forward(&p, &Tensor::from_vec(&[1, numbers.len()], numbers));
     let classes = output.shape()[2];
-    output.data()[output.len() - classes..].iter().map(|z| z.to_f64()).collect()
+    output.data()[(seen.len() - 1) * classes..seen.len() * classes].iter().map(|z| z.to_f64()).collect()
 }
 
 /// A number drawn with probabilities softmax(logits / temperature).

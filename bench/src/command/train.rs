@@ -46,7 +46,7 @@ pub struct TrainArgs {
 }
 
 /// Flags that a resumed run has settled.
-const NOT_RESUMED: [&str; 22] = [
+const NOT_RESUMED: [&str; 24] = [
     "epochs",
     "checkpoint_every",
     "config",
@@ -69,6 +69,8 @@ const NOT_RESUMED: [&str; 22] = [
     "every",
     "dtype",
     "from",
+    "out",
+    "force",
 ];
 
 /// Trains and reports.

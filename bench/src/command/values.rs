@@ -15,6 +15,14 @@ pub(crate) fn two_or_more(text: &str) -> Result<usize, String> {
     count_from(text, 2)
 }
 
+/// A seed: a whole number that TOML can hold, so that a run's configuration can be read again.
+pub(crate) fn seed(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(n) if n <= i64::MAX as u64 => Ok(n),
+        _ => Err(format!("must be a whole number from 0 to {}", i64::MAX)),
+    }
+}
+
 /// The most threads that may be asked for: starting very many of them takes minutes.
 const MOST_THREADS: usize = 1024;
 
@@ -76,6 +84,8 @@ mod tests {
         assert_eq!(positive_count("1"), Ok(1));
         assert!(positive_count("0").is_err() && positive_count("-1").is_err() && positive_count("1.5").is_err());
         assert_eq!(two_or_more("2"), Ok(2));
+        assert_eq!(seed("9223372036854775807"), Ok(i64::MAX as u64));
+        assert!(seed("9223372036854775808").is_err() && seed("-1").is_err());
         assert!(count("4294967295").is_ok() && count("4294967296").is_err());
         assert_eq!((thread_count("1"), thread_count("1024")), (Ok(1), Ok(1024)));
         assert!(thread_count("0").is_err() && thread_count("1025").is_err());

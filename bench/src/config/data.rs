@@ -222,6 +222,9 @@ impl Data {
                     if test_images.is_some() { ("test_images", "test_labels") } else { ("test_labels", "test_images") };
                 return Err(reader.complaint_at(given, format!("found without {missing}, expected both or neither")));
             }
+            Source::Idx(Idx { test_images: Some(_), .. }) if self.preparation.test_share.is_some() => {
+                return Err(reader.complaint_at("test_share", "found beside test_images, expected one of them"));
+            }
             Source::Affine(Affine { inputs, outputs, samples, noise }) => {
                 for (key, n) in [("inputs", inputs), ("outputs", outputs), ("samples", samples)] {
                     if let Some(message) = misfit(*n, 1, LARGEST) {
@@ -237,6 +240,11 @@ impl Data {
                 if !(noise.is_finite() && *noise >= 0.0) {
                     return Err(reader.complaint_at("noise", format!("found {noise}, expected a number from 0")));
                 }
+            }
+            Source::Text(_) if !matches!(self.preparation.scaling, None | Some(Scaling::None)) => {
+                return Err(
+                    reader.complaint_at("scaling", "found one for a text, expected none: characters are no numbers")
+                );
             }
             Source::Text(Text { context, .. }) => {
                 if let Some(message) = misfit(*context, 1, LARGEST) {
@@ -270,8 +278,9 @@ impl Data {
 
     /// The same data with what is usual for their kind filled in.
     pub fn resolved(&self) -> Self {
+        let has_test = matches!(self.source, Source::Idx(Idx { test_images: Some(_), .. }));
         let preparation = Preparation {
-            test_share: Some(self.test_share()),
+            test_share: (!has_test).then_some(self.test_share()),
             scaling: Some(self.scaling()),
             ..self.preparation.clone()
         };

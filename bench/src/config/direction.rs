@@ -64,6 +64,9 @@ pub struct Group {
     /// λ of weight decay; that of all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
+    /// Whether that is added to ω instead of the gradient; as for all by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoupled: Option<bool>,
     /// The factor of the group's learning rate; 0 freezes it.
     #[serde(default = "one")]
     pub scale: f64,
@@ -183,14 +186,18 @@ impl Direction {
             Optimizer::AmsGrad => Box::new(Adam::new(beta1, beta2, epsilon).amsgrad()),
             Optimizer::Lion => Box::new(Lion::new(beta1, beta2)),
         };
-        let decays = |lambda: f64| match self.is_decoupled() {
+        let decays = |lambda: f64, is_decoupled: bool| match is_decoupled {
             true => GroupSettings::default().decoupled_decay(lambda),
             false => GroupSettings::default().coupled_decay(lambda),
         };
-        let grouped = s.groups.iter().fold(Grouped::new(inner, decays(self.weight_decay())), |all, group| {
-            let lambda = group.weight_decay.unwrap_or(self.weight_decay());
-            all.group(&group.pattern, decays(lambda).scale(group.scale))
-        });
+        let grouped = s.groups.iter().fold(
+            Grouped::new(inner, decays(self.weight_decay(), self.is_decoupled())),
+            |all, group| {
+                let lambda = group.weight_decay.unwrap_or(self.weight_decay());
+                let is_decoupled = group.decoupled.unwrap_or(self.is_decoupled());
+                all.group(&group.pattern, decays(lambda, is_decoupled).scale(group.scale))
+            },
+        );
         match (s.clip_norm, s.clip_value) {
             (Some(limit), _) => Box::new(Clipped::by_norm(grouped, limit)),
             (_, Some(limit)) => Box::new(Clipped::by_value(grouped, limit)),

@@ -25,7 +25,7 @@ pub mod study;
 mod tests;
 mod training;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nn::{Loss, Optimizer};
 use serde::{Serialize, Serializer};
@@ -65,6 +65,9 @@ pub struct Config {
     pub training: Training,
     /// What is kept meanwhile.
     pub checkpoint: Checkpoints,
+    /// The file that it was read from, for what is found wrong with it later.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -78,6 +81,7 @@ impl Default for Config {
             rule: Rule::default(),
             training: Training::default(),
             checkpoint: Checkpoints::default(),
+            file: None,
         }
     }
 }
@@ -97,7 +101,7 @@ impl Config {
     /// If the file cannot be read, is no TOML, or has an unknown key or a value that makes no sense: the message names file, line and
     /// key, what was found and what was expected.
     pub fn open(path: &Path) -> Result<Self, ConfigError> {
-        Config::parse(path, &read::text(path)?)
+        Ok(Config { file: Some(path.to_owned()), ..Config::parse(path, &read::text(path)?)? })
     }
 
     /// Reads a configuration from the text of a file, which errors name.
@@ -162,6 +166,7 @@ impl Config {
             rule,
             training,
             checkpoint,
+            file: None,
         };
         config.check_direction(reader).map(|()| config)
     }

@@ -1,7 +1,7 @@
 //! Configurations: what they train, and what is told of bad ones and of bad files.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Cursor, Write};
 use std::path::Path;
 use std::process::Output;
 
@@ -72,6 +72,12 @@ fn every_kind_of_model_trains_on_its_data() {
         layer("global_avg_pool2d"),
         layer("linear"),
     );
+    let positioned = format!(
+        "{book}[model]\nkind = \"layers\"\n{}size = 4\n{}{}outputs = 17\n",
+        layer("embedding"),
+        layer("batch_norm"),
+        layer("linear"),
+    );
     for (name, text) in [
         (
             "cnn",
@@ -88,6 +94,7 @@ fn every_kind_of_model_trains_on_its_data() {
         ),
         ("recurrent", recurrent),
         ("normalised", normalised),
+        ("positioned", positioned),
     ] {
         fs::write(place.path().join(format!("{name}.toml")), format!("{text}{SHORT}")).unwrap();
         let report = succeed(place.path(), &format!("train --quiet --config {name}.toml"));
@@ -102,9 +109,11 @@ fn every_kind_of_model_trains_on_its_data() {
             place.path(),
             &format!("train --quiet --config {name}.toml --from {run}/parameters.safetensors --out more-{name}"),
         );
-        assert!(succeed(place.path(), &format!("cost --config {name}.toml --repeats 1")).contains("exact num and den"));
+        let cost = succeed(place.path(), &format!("cost --config {name}.toml --repeats 1"));
+        let along = if name == "gpt" { "direction adamw\n" } else { "direction sgd\n" };
+        assert!(cost.contains("exact num and den") && cost.contains(along), "{name}: {cost}");
     }
-    for name in ["gpt-exact-adamw", "recurrent-exact"] {
+    for name in ["gpt-exact-adamw", "recurrent-exact", "positioned-exact"] {
         let text = succeed(place.path(), &format!("sample runs/{name}-seed0 --length 20 --prompt the"));
         assert!(text.starts_with("the") && text.trim_end_matches('\n').chars().count() == 23, "{text:?}");
     }
@@ -123,6 +132,18 @@ fn init_writes_configurations() {
     succeed(place.path(), "init mlp --out layers.toml --force");
 }
 
+/// An archive of arrays as `numpy.savez` writes it: name, type, shape and bytes of each.
+fn npz(arrays: [(&str, &str, &str, &[u8]); 2]) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, descr, shape, elements) in arrays {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        archive.start_file(format!("{name}.npy"), zip::write::SimpleFileOptions::default()).unwrap();
+        let length = (header.len() as u16).to_le_bytes();
+        archive.write_all(&[b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), elements].concat()).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
 #[test]
 fn bad_configurations_and_files_are_told_in_one_line() {
     let place = tempfile::tempdir().unwrap();
@@ -138,6 +159,17 @@ fn bad_configurations_and_files_are_told_in_one_line() {
     write("ragged.csv", b"a,b,y\n1,2,0\n3,4\n");
     write("book.txt", &[b'a', 0xff]);
     write("foreign.safetensors", &fs::read(crate::program::tests_data("mlp-concave.safetensors")).unwrap());
+    let rows = (0..12u8).flat_map(|i| f32::from(i).to_le_bytes()).collect::<Vec<_>>();
+    write("complex.npz", &npz([("x", "<c16", "(3, 4)", &rows), ("y", "<i8", "(3,)", &[0; 24])]));
+    write("words.npz", &npz([("x", "<f4", "(3, 4)", &rows), ("y", "<U3", "(3,)", &[0; 36])]));
+    write("short.npz", &npz([("x", "<f4", "(3, 5)", &rows), ("y", "<i8", "(3,)", &[0; 24])]));
+    write("long.npz", &npz([("x", "<f4", "(3, 4)", &rows), ("y", "<i8", "(3, 2)", &[0; 48])]));
+    write("few.npz", &npz([("x", "<f4", "(3, 4)", &rows), ("y", "<i8", "(2,)", &[0; 16])]));
+    // Images of 5 × 5 pixels, beside those of 6 × 6.
+    write("small-images", &[&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 5, 0, 0, 0, 5][..], &[7; 50]].concat());
+    write("small-labels", &[0, 0, 8, 1, 0, 0, 0, 2, 0, 1]);
+    write("words.txt", "over and over and over again ".repeat(9).as_bytes());
+    let arrays = |file: &str| format!("[data]\nkind = \"npz\"\nfile = \"{file}\"\n");
     let idx = |images: &str, labels: &str| {
         format!(
             "[data]\nkind = \"idx\"\nimages = \"{images}\"\nlabels = \"{labels}\"\n[model]\nkind = \"cnn\"\nkernel = 3\n[training]\nbatch = 8\n"
@@ -153,6 +185,60 @@ fn bad_configurations_and_files_are_told_in_one_line() {
         (csv("words.csv", "y"), 1, &["words.csv: line 3, column \"b\"", "four"]),
         (csv("words.csv", "z"), 1, &["words.csv", "\"z\""]),
         (csv("ragged.csv", "y"), 1, &["ragged.csv: line 3"]),
+        (
+            arrays("complex.npz"),
+            1,
+            &["complex.npz: array \"x\"", "found elements of type \"<c16\", expected f4, f8, i1 to i8"],
+        ),
+        (
+            arrays("words.npz"),
+            1,
+            &["words.npz: array \"y\"", "found elements of type \"<U3\", expected f4, f8, i1 to i8"],
+        ),
+        (arrays("short.npz"), 1, &["short.npz: array \"x\"", "found", "48", "expected", "60"]),
+        (arrays("long.npz"), 1, &["long.npz: found 2 labels for each sample, expected one"]),
+        (arrays("few.npz"), 1, &["few.npz: array \"y\": found 2 rows, expected 3"]),
+        (
+            format!(
+                "{}test_images = \"small-images\"\ntest_labels = \"small-labels\"\n",
+                idx("train-images", "train-labels").split("[model]").next().unwrap()
+            ),
+            1,
+            &["small-images: found samples of shape [1, 5, 5], expected [1, 6, 6], as in train-images"],
+        ),
+        (
+            format!(
+                "{}test_images = \"small-images\"\ntest_labels = \"small-labels\"\ntest_share = 0.1\n",
+                idx("train-images", "train-labels").split("[model]").next().unwrap()
+            ),
+            2,
+            &["data.test_share: found beside test_images, expected one of them"],
+        ),
+        (
+            "[data]\nkind = \"text\"\nfile = \"words.txt\"\ncontext = 4\nscaling = \"range\"\n".to_owned(),
+            2,
+            &["c.toml: line 5, data.scaling: found one for a text, expected none"],
+        ),
+        (
+            "[loss]\nweights = [1.0, 2.0]\n".to_owned(),
+            2,
+            &["c.toml: loss.weights: found 2 numbers, expected 10, one for each class"],
+        ),
+        (
+            "[direction]\ngroups = [{ pattern = \"*.bais\", scale = 0.0 }]\n".to_owned(),
+            2,
+            &[
+                "c.toml: direction.groups: found pattern \"*.bais\"",
+                "expected one that fits a parameter, such as layers.0",
+            ],
+        ),
+        (
+            "[rule]\nkind = \"grouped\"\ngroups = [\"*.weight\", \"nope*\"]\n".to_owned(),
+            2,
+            &["c.toml: rule.groups: found pattern \"nope*\""],
+        ),
+        ("[training]\nbatch = 5000\n".to_owned(), 2, &["c.toml: training.batch: found a batch of 5000 rows"]),
+        (arrays("words.csv"), 1, &["words.csv", "found", "expected"]),
         (
             "[data]\nkind = \"text\"\nfile = \"book.txt\"\ncontext = 2\n[model]\nkind = \"gpt\"\n".to_owned(),
             1,

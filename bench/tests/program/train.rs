@@ -194,7 +194,7 @@ fn misuse_is_told_in_one_line_with_exit_code_2() {
     for (args, culprit) in [
         ("--epochs 0", "--epochs"),
         ("--batch 0", "--batch"),
-        ("--batch 5000", "found a batch of 5000 rows, expected 1 to 1438"),
+        ("--batch 5000", "training.batch: found a batch of 5000 rows, expected 1 to 1438"),
         ("--rule constant --lr=-0.1", "--lr"),
         ("--rule constant", "--lr"),
         ("--rule prodigy --direction adam", "--direction: found adam, expected none: prodigy owns its direction"),

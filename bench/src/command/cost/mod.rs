@@ -50,9 +50,9 @@ pub struct CostArgs {
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
     /// The optimizer along whose direction GeN steps, after one step of it: sgd, momentum, nesterov, rmsprop,
-    /// rmsprop_centered, adagrad, adam, amsgrad, adamw or lion
-    #[arg(long, value_name = "NAME", default_value = "sgd")]
-    pub direction: Optimizer,
+    /// rmsprop_centered, adagrad, adam, amsgrad, adamw or lion [default: that of --config, else sgd]
+    #[arg(long, value_name = "NAME")]
+    pub direction: Option<Optimizer>,
     /// Time the model in five sizes, from a quarter of its own to four times that, and draw how the times grow
     #[arg(long, value_name = "AXIS", conflicts_with = "weights")]
     pub scaling: Option<SizeAxis>,
@@ -92,6 +92,11 @@ impl CostArgs {
         Ok(Spec::from_name_or_json(self.model.as_deref().unwrap_or_default())?)
     }
 
+    /// The optimizer along whose direction GeN steps.
+    pub fn direction(&self) -> Optimizer {
+        self.direction.unwrap_or(Optimizer::Sgd)
+    }
+
     /// How many timings the median is taken of.
     pub fn repeats(&self) -> usize {
         self.repeats.unwrap_or(if self.scaling.is_some() { 5 } else { 11 })
@@ -124,7 +129,7 @@ impl CostArgs {
 
     /// Times a problem that errors call by this name.
     fn measure_problem<T: Real>(&self, problem: &Problem<'_, T>, name: &str) -> Result<Measured, CommandError> {
-        let measured = measure(problem, self.direction, self.repeats());
+        let measured = measure(problem, self.direction(), self.repeats());
         let Some(quantity) = measured.non_finite() else { return Ok(measured) };
         Err(CommandError::Other(format!("{name}: {quantity} in {}, expected a finite number", T::NAME).into()))
     }
@@ -147,6 +152,7 @@ pub fn run(args: CostArgs) -> Result<(), CommandError> {
 fn one(args: &CostArgs) -> Result<String, CommandError> {
     if let Some(path) = &args.config {
         let config = Config::open(path)?;
+        let args = &CostArgs { direction: args.direction.or(Some(config.direction.optimizer)), ..args.clone() };
         return in_pool(args.machine.threads, || match args.machine.dtype.unwrap_or(config.training.dtype) {
             Dtype::F32 => configured::<f32>(args, path, &config),
             Dtype::F64 => configured::<f64>(args, path, &config),

@@ -74,7 +74,7 @@ impl Report {
             subject,
             threads,
             dtype,
-            direction: args.direction,
+            direction: args.direction(),
             repeats: args.repeats(),
             measured,
         }

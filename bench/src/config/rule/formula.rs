@@ -110,6 +110,14 @@ macro_rules! formulas {
                 }
             }
 
+            /// The patterns of parameters' names that its groups are told by.
+            pub(crate) fn patterns(&self) -> &[String] {
+                match self {
+                    Formula::Grouped(Grouped { groups: Grouping::ByPattern(patterns), .. }) => patterns,
+                    _ => &[],
+                }
+            }
+
             /// Whether it owns its direction.
             pub fn is_joint(&self) -> bool {
                 match self {

@@ -1,5 +1,7 @@
 //! From a configuration to a trainer: data, network, direction and rule, put together.
 
+mod checks;
+
 use std::path::Path;
 
 use ad_core::{Ops, Params, Real, Tensor};
@@ -14,6 +16,8 @@ use nn::{Init, Loss, Net, init_parameters, weights};
 use crate::command::CommandError;
 use crate::config::data::{Affine, Csv, Idx, Npy, Npz, Scaling};
 use crate::config::{Config, Data, Ends, Source, Started};
+
+use checks::{check_batches, check_patterns, check_shapes, check_targets};
 
 /// Everything that a run is made of, ready to go.
 #[derive(Debug)]
@@ -41,11 +45,21 @@ impl<T: Real> Session<T> {
     /// # Errors
     /// If the data cannot be read, do not fit network or loss, or have fewer rows than a mini-batch.
     pub fn open(config: &Config) -> Result<Self, CommandError> {
+        Session::assembled(config).map_err(|error| match (error, &config.file) {
+            (CommandError::Usage(message), Some(file)) if !message.starts_with("--") => {
+                CommandError::Usage(format!("{}: {message}", file.display()))
+            }
+            (error, _) => error,
+        })
+    }
+
+    fn assembled(config: &Config) -> Result<Self, CommandError> {
         let key = Key::new(config.training.seed);
         let Parts { mut train, mut test, text } = parts::<T>(config, key)?;
         if config.model.reads_rows() && text.is_none() {
             (train, test) = (train.reshaped(&[train.features()]), test.reshaped(&[test.features()]));
         }
+        check_targets(&train, text.is_some(), &config.loss)?;
         let augment = augmentation(config, train.item_shape())?;
         let seen = match &augment {
             Some(augment) => augment.centred(&train.batch::<T>(&[0])).inputs.shape()[1..].to_vec(),
@@ -54,7 +68,8 @@ impl<T: Real> Session<T> {
         let ends = Ends { item: &seen, outputs: train.outputs(), is_text: text.is_some() };
         let net = config.model.build::<T>(&ends).map_err(|message| CommandError::Usage(format!("model: {message}")))?;
         let network = config.model.describe(&ends);
-        check_parts(&*net, config)?;
+        check_batches(&*net, config, train.rows())?;
+        check_patterns(&*net, config)?;
         let (theta, buffers) = start(&*net, config.training.from.as_deref(), key.named("init"))?;
         let total = config.training.epochs as u64 * (train.rows() / config.training.batch) as u64;
         let mut stepper = match config.rule.start(total) {
@@ -78,23 +93,6 @@ impl<T: Real> Session<T> {
         }
         Ok(Session { trainer, data, network, rows, text })
     }
-}
-
-/// Refuses batches of which a part has a single row where rows are normalised together.
-fn check_parts<T: Real>(net: &dyn Net<T>, config: &Config) -> Result<(), CommandError> {
-    let (batch, part) = (config.training.batch, config.training.micro_batch);
-    let fewest = match part {
-        0 => batch,
-        part if part < batch && !batch.is_multiple_of(part) => batch % part,
-        part => part.min(batch),
-    };
-    if fewest > 1 || !net.mixes_rows() {
-        return Ok(());
-    }
-    let cut = if part == 0 { String::new() } else { format!(" in micro-batches of {part}") };
-    let message =
-        format!("training.batch: found {batch}{cut}, expected two rows at least wherever batch_norm normalises");
-    Err(CommandError::Usage(message))
 }
 
 /// Parameters and buffers.
@@ -194,6 +192,7 @@ impl Prepare<'_> {
 
     /// Both parts scaled by the first, with samples of the configured shape.
     fn scaled<S: Real, T: Real>(&self, train: Dataset<S>, test: Dataset<S>) -> Result<Parts<T>, CommandError> {
+        check_shapes(&train, &test)?;
         let (mut train, mut test) = (cast::<S, T>(&train)?, cast::<S, T>(&test)?);
         let shape = train.item_shape().to_vec();
         let rows = |d: &Dataset<T>| d.reshaped(&[d.features()]);
