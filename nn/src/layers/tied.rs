@@ -6,7 +6,7 @@ use crate::layers::{Embedding, Layer};
 use crate::module::{Architecture, Declarations, Module, Scope};
 
 /// Rows of a table E, `embedding.weight` (entries, size), looked up; module `inner` on them; and the inner products of its outputs with
-/// all rows of the same table: inner(E[x]) Eᵀ, whole numbers (…) to logits (…, entries). One table learns from both of its uses. Press and Wolf,
+/// all rows of the same table: inner(Eₓ) Eᵀ, whole numbers (…) to logits (…, entries). One table learns from both of its uses. Press and Wolf,
 /// *Using the output embedding to improve language models*, arXiv 1608.05859.
 ///
 /// ```
