@@ -34,7 +34,10 @@ pub(crate) fn fuses() -> bool {
 }
 
 /// A loop over a stretch of elements, compiled for every level of vector instructions.
-pub(crate) trait Kernel: Sync {
+///
+/// Copied for each stretch, so that what it holds is in registers: what is reached by a reference might be what the loop writes, for all the
+/// compiler can tell, and is read again for each element.
+pub(crate) trait Kernel: Copy + Sync {
     /// A number of the result; `()` for loops that give only a sum.
     type Item: Send;
     /// About how many times the work of an addition one element is.
@@ -45,7 +48,7 @@ pub(crate) trait Kernel: Sync {
 }
 
 /// One stretch of a kernel, as `pulp` dispatches it.
-struct Stretch<'a, K: Kernel>(&'a K, usize, &'a mut [K::Item]);
+struct Stretch<'a, K: Kernel>(K, usize, &'a mut [K::Item]);
 
 impl<K: Kernel> WithSimd for Stretch<'_, K> {
     type Output = f64;
@@ -64,7 +67,7 @@ pub(crate) fn run<K: Kernel>(kernel: &K, out: &mut [K::Item]) -> f64 {
 /// Runs a kernel over all of `out` in chunks of this length, an element being the work of so many additions.
 fn in_chunks<K: Kernel>(kernel: &K, out: &mut [K::Item], chunk: usize, weight: usize) -> f64 {
     let arch = Arch::new();
-    sum_of_chunks(out, chunk, weight, &|i, out| arch.dispatch(Stretch(kernel, i * chunk, out)))
+    sum_of_chunks(out, chunk, weight, &|i, out| arch.dispatch(Stretch(*kernel, i * chunk, out)))
 }
 
 /// The sum of what `run` gives of each chunk of `out` and its number, in order. Compiled once for each type, not for each kernel.
@@ -101,7 +104,15 @@ pub(crate) fn tensor<T: Real>(shape: &[usize], kernel: &impl Kernel<Item = T>) -
 /// f of each piece of so many elements.
 struct Pieces<T, F>(usize, F, PhantomData<fn(T)>);
 
-impl<T: Send, F: Fn(usize, &mut [T]) -> f64 + Sync> Kernel for Pieces<T, F> {
+impl<T, F: Copy> Clone for Pieces<T, F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, F: Copy> Copy for Pieces<T, F> {}
+
+impl<T: Send, F: Fn(usize, &mut [T]) -> f64 + Copy + Sync> Kernel for Pieces<T, F> {
     type Item = T;
 
     #[inline(always)]
@@ -131,7 +142,7 @@ pub(crate) fn pieces<T: Send>(
     out: &mut [T],
     size: usize,
     weight: usize,
-    f: impl Fn(usize, &mut [T]) -> f64 + Sync,
+    f: impl Fn(usize, &mut [T]) -> f64 + Copy + Sync,
 ) -> f64 {
     if out.is_empty() {
         return 0.0;
@@ -147,7 +158,7 @@ pub(crate) fn tensor_in_pieces<T: Real>(
     shape: &[usize],
     size: usize,
     weight: usize,
-    f: impl Fn(usize, &mut [T]) -> f64 + Sync,
+    f: impl Fn(usize, &mut [T]) -> f64 + Copy + Sync,
 ) -> (Tensor<T>, f64) {
     let mut sum = 0.0;
     let elements = Tensor::filled(shape, |out| sum = pieces(out, size, weight, f));
@@ -158,6 +169,7 @@ pub(crate) fn tensor_in_pieces<T: Real>(
 // number, and the loop would not become vectors.
 
 /// f of each number.
+#[derive(Clone, Copy)]
 struct Each<'a, T, F>(&'a [T], F);
 
 impl<T: Real, F: Fn(T) -> T + Sync + Copy + 'static> Kernel for Each<'_, T, F> {
@@ -179,6 +191,7 @@ pub(crate) fn each<T: Real>(out: &mut [T], a: &[T], f: impl Fn(T) -> T + Sync + 
 }
 
 /// f of each pair of numbers.
+#[derive(Clone, Copy)]
 struct Pairs<'a, T, F>(&'a [T], &'a [T], F);
 
 impl<T: Real, F: Fn(T, T) -> T + Sync + Copy + 'static> Kernel for Pairs<'_, T, F> {
@@ -227,12 +240,13 @@ pub(crate) fn weighted_sums<T: Real, const N: usize>(sums: [WeightedSum<'_, T>; 
     let arch = Arch::new();
     parallel::for_each(of_tasks, |of_task| {
         for (kernel, out) in of_task {
-            arch.dispatch(Stretch(&kernel, 0, out));
+            arch.dispatch(Stretch(kernel, 0, out));
         }
     });
 }
 
 /// f of each triple of numbers.
+#[derive(Clone, Copy)]
 struct Triples<'a, T, F>([&'a [T]; 3], F);
 
 impl<T: Real, F: Fn(T, T, T) -> T + Sync + Copy + 'static> Kernel for Triples<'_, T, F> {
@@ -254,6 +268,7 @@ pub(crate) fn triples<T: Real>(out: &mut [T], abc: [&[T]; 3], f: impl Fn(T, T, T
 }
 
 /// f of each number of the result with one more.
+#[derive(Clone, Copy)]
 struct Onto<'a, T, F>(&'a [T], F);
 
 impl<T: Real, F: Fn(T, T) -> T + Sync + Copy + 'static> Kernel for Onto<'_, T, F> {
@@ -275,6 +290,7 @@ pub(crate) fn onto<T: Real>(out: &mut [T], a: &[T], f: impl Fn(T, T) -> T + Sync
 }
 
 /// Sums of arrays number by number.
+#[derive(Clone, Copy)]
 struct Total<'a, T>(&'a [&'a [T]]);
 
 /// Numbers that are summed at a time: sums stay near until the last array is added.
@@ -303,6 +319,7 @@ pub(crate) fn total<T: Real>(out: &mut [T], terms: &[&[T]]) {
     in_chunks(&Total(terms), out, NEAR, FROM_AFAR);
 }
 
+#[derive(Clone, Copy)]
 struct Inner<'a, T>(&'a [T], &'a [T]);
 
 impl<T: Real> Kernel for Inner<'_, T> {
@@ -325,6 +342,7 @@ pub fn inner<T: Real>(a: &[T], b: &[T]) -> f64 {
 }
 
 /// The sums of f over the columns of matrices stored by rows.
+#[derive(Clone, Copy)]
 struct Columns<'a, T, F, const M: usize> {
     matrices: [&'a [T]; M],
     rows: usize,
@@ -335,7 +353,7 @@ struct Columns<'a, T, F, const M: usize> {
 /// Columns summed at a time: their sums stay in registers.
 const ABREAST: usize = 32;
 
-impl<T: Real, F: Fn([T; M]) -> T + Sync, const M: usize> Kernel for Columns<'_, T, F, M> {
+impl<T: Real, F: Fn([T; M]) -> T + Copy + Sync, const M: usize> Kernel for Columns<'_, T, F, M> {
     type Item = T;
 
     #[inline(always)]
@@ -385,7 +403,7 @@ pub(crate) fn column_sums<T: Real>(out: &mut [T], data: &[T]) {
 pub(crate) fn column_sums_of<T: Real, const M: usize>(
     out: &mut [T],
     matrices: [&[T]; M],
-    f: impl Fn([T; M]) -> T + Sync,
+    f: impl Fn([T; M]) -> T + Copy + Sync,
 ) {
     let width = out.len();
     let rows = matrices[0].len() / width.max(1);

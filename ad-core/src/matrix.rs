@@ -45,6 +45,7 @@ pub fn gram_into<T: Real>(square: &mut [T], a: Matrix<'_, T>, c: T) {
 }
 
 /// Terms of a bilinear form, a row of the matrix an element.
+#[derive(Clone, Copy)]
 struct Bilinear<'a, T> {
     a: &'a [T],
     c: &'a [T],

@@ -99,7 +99,7 @@ impl Normalize {
     }
 
     /// An array of the shape of `x`, and a sum, from row after row.
-    fn by_rows<T: Real>(&self, x: &Tensor<T>, f: impl Fn(usize, &mut [T]) -> f64 + Sync) -> (Tensor<T>, f64) {
+    fn by_rows<T: Real>(&self, x: &Tensor<T>, f: impl Fn(usize, &mut [T]) -> f64 + Copy + Sync) -> (Tensor<T>, f64) {
         tensor_in_pieces(x.shape(), x.shape().last().copied().unwrap_or(0), WEIGHT, f)
     }
 

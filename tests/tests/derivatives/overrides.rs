@@ -22,7 +22,7 @@ fn a_surrogate_s_derivative_stands_in_at_every_order() {
 }
 
 /// Clips the derivative of the identity to where |x| ≤ 1, as straight-through estimators do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Clipped;
 
 impl Elementwise for Clipped {

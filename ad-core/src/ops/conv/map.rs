@@ -366,7 +366,7 @@ impl<T: Real> Moved<'_, T> {
     }
 
     /// ż and twice the sum, piece by piece.
-    fn output(&self, g: &Geometry, one: impl Fn(usize, &mut [T]) -> f64 + Sync) -> (Tensor<T>, f64) {
+    fn output(&self, g: &Geometry, one: impl Fn(usize, &mut [T]) -> f64 + Copy + Sync) -> (Tensor<T>, f64) {
         let p = g.product();
         let (dz, term) = tensor_in_pieces(&g.output_shape(), p.rows * p.cols, g.weight(), one);
         (dz, 2.0 * term)

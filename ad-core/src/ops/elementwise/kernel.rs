@@ -17,6 +17,7 @@ const fn weight<F: Elementwise>() -> usize {
 }
 
 /// f(x).
+#[derive(Clone, Copy)]
 struct Value<'a, F, T>(&'a F, &'a [T]);
 
 impl<F: Elementwise, T: Real> Kernel for Value<'_, F, T> {
@@ -25,7 +26,7 @@ impl<F: Elementwise, T: Real> Kernel for Value<'_, F, T> {
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
-        let (f, x) = (self.0.clone(), &self.1[from..from + out.len()]);
+        let (f, x) = (*self.0, &self.1[from..from + out.len()]);
         for (o, &x) in out.iter_mut().zip(x) {
             *o = f.value(x);
         }
@@ -38,6 +39,7 @@ pub(super) fn value<T: Real>(f: &impl Elementwise, x: &Tensor<T>) -> Tensor<T> {
 }
 
 /// d f′(x).
+#[derive(Clone, Copy)]
 struct TimesSlope<'a, F, T> {
     f: &'a F,
     x: &'a [T],
@@ -51,7 +53,7 @@ impl<F: Elementwise, T: Real> Kernel for TimesSlope<'_, F, T> {
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
-        let (part, f) = (from..from + out.len(), self.f.clone());
+        let (part, f) = (from..from + out.len(), *self.f);
         let (x, y, d) = (&self.x[part.clone()], &self.y[part.clone()], &self.d[part]);
         for (((o, x), y), &d) in out.iter_mut().zip(x).zip(y).zip(d) {
             *o = d * f.derivative(x, y);
@@ -65,6 +67,7 @@ pub(super) fn times_slope<T: Real>(f: &impl Elementwise, x: &Tensor<T>, y: &Tens
 }
 
 /// ȳ f″(x) ẋ; also f′(x) ẋ with the sum of ȳ f″(x) ẋ².
+#[derive(Clone, Copy)]
 struct Curved<'a, F, T> {
     f: &'a F,
     x: &'a [T],
@@ -94,7 +97,7 @@ impl<F: Elementwise, T: Real> Kernel for Curved<'_, F, T> {
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
-        let (part, f) = (from..from + out.len(), self.f.clone());
+        let (part, f) = (from..from + out.len(), *self.f);
         let (x, y, ybar, dx) = (&self.x[part.clone()], &self.y[part.clone()], &self.ybar[part.clone()], &self.dx[part]);
         for ((((o, &x), &y), &ybar), &dx) in out.iter_mut().zip(x).zip(y).zip(ybar).zip(dx) {
             *o = ybar * dx * slopes(&f, x, y).1;
@@ -108,6 +111,7 @@ pub(super) fn curved<T: Real>(f: &impl Elementwise, at: &At<'_, Tensor<T>>, dx: 
 }
 
 /// f′(x) ȳ̇ + ȳ f″(x) ẋ.
+#[derive(Clone, Copy)]
 struct AdjointTangent<'a, F, T>(Curved<'a, F, T>, &'a [T]);
 
 impl<F: Elementwise, T: Real> Kernel for AdjointTangent<'_, F, T> {
@@ -116,7 +120,7 @@ impl<F: Elementwise, T: Real> Kernel for AdjointTangent<'_, F, T> {
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
-        let (part, f) = (from..from + out.len(), self.0.f.clone());
+        let (part, f) = (from..from + out.len(), *self.0.f);
         let (x, y, ybar) = (&self.0.x[part.clone()], &self.0.y[part.clone()], &self.0.ybar[part.clone()]);
         let (dx, dybar) = (&self.0.dx[part.clone()], &self.1[part]);
         for (((((o, &x), &y), &ybar), &dx), &dybar) in out.iter_mut().zip(x).zip(y).zip(ybar).zip(dx).zip(dybar) {
@@ -137,6 +141,7 @@ pub(super) fn adjoint_tangent<T: Real>(
 }
 
 /// f′(x) ẋ, and Σ ȳ f″(x) ẋ² on the way.
+#[derive(Clone, Copy)]
 struct Contracted<'a, F, T>(Curved<'a, F, T>);
 
 /// Elements whose terms are written down before they are summed: few enough to stay in the nearest cache.
@@ -148,7 +153,7 @@ impl<F: Elementwise, T: Real> Kernel for Contracted<'_, F, T> {
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
-        let (part, f) = (from..from + out.len(), self.0.f.clone());
+        let (part, f) = (from..from + out.len(), *self.0.f);
         let [x, y, ybar, dx] = [self.0.x, self.0.y, self.0.ybar, self.0.dx].map(|all| all[part.clone()].chunks(GROUP));
         let (mut sum, mut terms) = (0.0, [T::default(); GROUP]);
         for ((((out, x), y), ybar), dx) in out.chunks_mut(GROUP).zip(x).zip(y).zip(ybar).zip(dx) {

@@ -39,7 +39,7 @@ use crate::tensor::Tensor;
 /// }
 /// assert_eq!(grad(|x| Array::apply(Map(StraightThrough), &[x]), &2.7), 1.0);
 /// ```
-pub trait Elementwise: Clone + Debug + Send + Sync + 'static {
+pub trait Elementwise: Copy + Debug + Send + Sync + 'static {
     /// A short lower-case name.
     const NAME: &'static str;
     /// How the function curves: [`Kind::General`], or a kind whose second derivative is zero.
