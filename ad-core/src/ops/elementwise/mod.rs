@@ -28,7 +28,7 @@ use crate::tensor::Tensor;
 /// use ad_core::{Array, Elementwise, Kind, Map, Real, grad};
 ///
 /// /// Rounds, but passes the derivative straight through.
-/// #[derive(Clone, Debug)]
+/// #[derive(Clone, Copy, Debug)]
 /// struct StraightThrough;
 ///
 /// impl Elementwise for StraightThrough {
