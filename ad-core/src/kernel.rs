@@ -60,14 +60,14 @@ impl<K: Kernel> WithSimd for Stretch<'_, K> {
 }
 
 /// Runs a kernel over all of `out` in chunks, and returns the sum of what each gave, in order.
-pub(crate) fn run<K: Kernel>(kernel: &K, out: &mut [K::Item]) -> f64 {
+pub(crate) fn run<K: Kernel>(kernel: K, out: &mut [K::Item]) -> f64 {
     in_chunks(kernel, out, CHUNK, K::WEIGHT)
 }
 
 /// Runs a kernel over all of `out` in chunks of this length, an element being the work of so many additions.
-fn in_chunks<K: Kernel>(kernel: &K, out: &mut [K::Item], chunk: usize, weight: usize) -> f64 {
+fn in_chunks<K: Kernel>(kernel: K, out: &mut [K::Item], chunk: usize, weight: usize) -> f64 {
     let arch = Arch::new();
-    sum_of_chunks(out, chunk, weight, &|i, out| arch.dispatch(Stretch(*kernel, i * chunk, out)))
+    sum_of_chunks(out, chunk, weight, &|i, out| arch.dispatch(Stretch(kernel, i * chunk, out)))
 }
 
 /// The sum of what `run` gives of each chunk of `out` and its number, in order. Compiled once for each type, not for each kernel.
@@ -95,24 +95,17 @@ fn sum_of_chunks<I: Send>(
 }
 
 /// Runs a kernel that gives the elements of a tensor, and a sum.
-pub(crate) fn tensor<T: Real>(shape: &[usize], kernel: &impl Kernel<Item = T>) -> (Tensor<T>, f64) {
+pub(crate) fn tensor<T: Real>(shape: &[usize], kernel: impl Kernel<Item = T>) -> (Tensor<T>, f64) {
     let mut sum = 0.0;
     let elements = Tensor::filled(shape, |out| sum = run(kernel, out));
     (elements, sum)
 }
 
 /// f of each piece of so many elements.
+#[derive(Clone, Copy)]
 struct Pieces<T, F>(usize, F, PhantomData<fn(T)>);
 
-impl<T, F: Copy> Clone for Pieces<T, F> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T, F: Copy> Copy for Pieces<T, F> {}
-
-impl<T: Send, F: Fn(usize, &mut [T]) -> f64 + Copy + Sync> Kernel for Pieces<T, F> {
+impl<T: Copy + Send, F: Fn(usize, &mut [T]) -> f64 + Copy + Sync> Kernel for Pieces<T, F> {
     type Item = T;
 
     #[inline(always)]
@@ -138,7 +131,7 @@ pub(crate) fn inlined<T, F: Fn(usize, &mut [T]) -> f64>(f: F) -> F {
 /// # Panics
 /// If pieces have no elements and `out` has.
 #[track_caller]
-pub(crate) fn pieces<T: Send>(
+pub(crate) fn pieces<T: Copy + Send>(
     out: &mut [T],
     size: usize,
     weight: usize,
@@ -149,7 +142,7 @@ pub(crate) fn pieces<T: Send>(
     }
     assert!(size > 0, "{} elements in pieces of none", out.len());
     let chunk = (CHUNK / (size * weight).max(1)).max(1) * size;
-    in_chunks(&Pieces(size, f, PhantomData), out, chunk, weight)
+    in_chunks(Pieces(size, f, PhantomData), out, chunk, weight)
 }
 
 /// A tensor whose elements are written piece by piece, and the sum of what `f` returns; see [`pieces`].
@@ -187,7 +180,7 @@ impl<T: Real, F: Fn(T) -> T + Sync + Copy + 'static> Kernel for Each<'_, T, F> {
 
 /// f of each number.
 pub(crate) fn each<T: Real>(out: &mut [T], a: &[T], f: impl Fn(T) -> T + Sync + Copy + 'static) {
-    run(&Each(a, f), out);
+    run(Each(a, f), out);
 }
 
 /// f of each pair of numbers.
@@ -209,7 +202,7 @@ impl<T: Real, F: Fn(T, T) -> T + Sync + Copy + 'static> Kernel for Pairs<'_, T, 
 
 /// f of each pair of numbers.
 pub(crate) fn pairs<T: Real>(out: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync + Copy + 'static) {
-    run(&Pairs(a, b, f), out);
+    run(Pairs(a, b, f), out);
 }
 
 /// A weighted sum p a + q b of two arrays, and where it goes.
@@ -264,7 +257,7 @@ impl<T: Real, F: Fn(T, T, T) -> T + Sync + Copy + 'static> Kernel for Triples<'_
 
 /// f of each triple of numbers.
 pub(crate) fn triples<T: Real>(out: &mut [T], abc: [&[T]; 3], f: impl Fn(T, T, T) -> T + Sync + Copy + 'static) {
-    run(&Triples(abc, f), out);
+    run(Triples(abc, f), out);
 }
 
 /// f of each number of the result with one more.
@@ -286,7 +279,7 @@ impl<T: Real, F: Fn(T, T) -> T + Sync + Copy + 'static> Kernel for Onto<'_, T, F
 
 /// Each number replaced by f of it and of one more.
 pub(crate) fn onto<T: Real>(out: &mut [T], a: &[T], f: impl Fn(T, T) -> T + Sync + Copy + 'static) {
-    run(&Onto(a, f), out);
+    run(Onto(a, f), out);
 }
 
 /// Sums of arrays number by number.
@@ -316,7 +309,7 @@ impl<T: Real> Kernel for Total<'_, T> {
 
 /// The sum of arrays number by number, in their order; one at least.
 pub(crate) fn total<T: Real>(out: &mut [T], terms: &[&[T]]) {
-    in_chunks(&Total(terms), out, NEAR, FROM_AFAR);
+    in_chunks(Total(terms), out, NEAR, FROM_AFAR);
 }
 
 #[derive(Clone, Copy)]
@@ -338,7 +331,7 @@ impl<T: Real> Kernel for Inner<'_, T> {
 #[track_caller]
 pub fn inner<T: Real>(a: &[T], b: &[T]) -> f64 {
     assert!(a.len() == b.len(), "inner product of {} by {} numbers", a.len(), b.len());
-    run(&Inner(a, b), &mut vec![(); a.len()])
+    run(Inner(a, b), &mut vec![(); a.len()])
 }
 
 /// The sums of f over the columns of matrices stored by rows.
@@ -408,7 +401,7 @@ pub(crate) fn column_sums_of<T: Real, const M: usize>(
     let width = out.len();
     let rows = matrices[0].len() / width.max(1);
     let chunk = (CHUNK / (M * rows * ABREAST).max(1)).max(1) * ABREAST;
-    in_chunks(&Columns { matrices, rows, width, f }, out, chunk, M * rows);
+    in_chunks(Columns { matrices, rows, width, f }, out, chunk, M * rows);
 }
 
 #[cfg(test)]

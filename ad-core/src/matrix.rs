@@ -76,7 +76,7 @@ impl<T: Real> Kernel for Bilinear<'_, T> {
 #[track_caller]
 pub fn bilinear<T: Real>(a: &[T], c: &[T], b: &[T]) -> f64 {
     assert!(c.len() == a.len() * b.len(), "bilinear form of {} by {} in {} numbers", a.len(), b.len(), c.len());
-    kernel::run(&Bilinear { a, c, b }, &mut vec![(); a.len()])
+    kernel::run(Bilinear { a, c, b }, &mut vec![(); a.len()])
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::real::Real;
 use crate::sums::inner_here;
 use crate::tensor::Tensor;
 
-// Functions are cloned before a loop, so that their numbers stay in registers, and the loop becomes vectors.
+// Functions are copied before a loop, so that their numbers stay in registers, and the loop becomes vectors.
 
 /// The work of one element of a function: curved ones cost several times what others do.
 const fn weight<F: Elementwise>() -> usize {
@@ -35,7 +35,7 @@ impl<F: Elementwise, T: Real> Kernel for Value<'_, F, T> {
 }
 
 pub(super) fn value<T: Real>(f: &impl Elementwise, x: &Tensor<T>) -> Tensor<T> {
-    tensor(x.shape(), &Value(f, x.data())).0
+    tensor(x.shape(), Value(f, x.data())).0
 }
 
 /// d f′(x).
@@ -63,7 +63,7 @@ impl<F: Elementwise, T: Real> Kernel for TimesSlope<'_, F, T> {
 }
 
 pub(super) fn times_slope<T: Real>(f: &impl Elementwise, x: &Tensor<T>, y: &Tensor<T>, d: &Tensor<T>) -> Tensor<T> {
-    tensor(x.shape(), &TimesSlope { f, x: x.data(), y: y.data(), d: d.data() }).0
+    tensor(x.shape(), TimesSlope { f, x: x.data(), y: y.data(), d: d.data() }).0
 }
 
 /// ȳ f″(x) ẋ; also f′(x) ẋ with the sum of ȳ f″(x) ẋ².
@@ -107,7 +107,7 @@ impl<F: Elementwise, T: Real> Kernel for Curved<'_, F, T> {
 }
 
 pub(super) fn curved<T: Real>(f: &impl Elementwise, at: &At<'_, Tensor<T>>, dx: &Tensor<T>) -> Tensor<T> {
-    tensor(dx.shape(), &Curved::new(f, at, dx)).0
+    tensor(dx.shape(), Curved::new(f, at, dx)).0
 }
 
 /// f′(x) ȳ̇ + ȳ f″(x) ẋ.
@@ -137,7 +137,7 @@ pub(super) fn adjoint_tangent<T: Real>(
     dx: &Tensor<T>,
     dybar: &Tensor<T>,
 ) -> Tensor<T> {
-    tensor(dx.shape(), &AdjointTangent(Curved::new(f, at, dx), dybar.data())).0
+    tensor(dx.shape(), AdjointTangent(Curved::new(f, at, dx), dybar.data())).0
 }
 
 /// f′(x) ẋ, and Σ ȳ f″(x) ẋ² on the way.
@@ -173,5 +173,5 @@ impl<F: Elementwise, T: Real> Kernel for Contracted<'_, F, T> {
 
 /// f′(x) ẋ and Σ ȳ f″(x) ẋ².
 pub(super) fn contracted<T: Real>(f: &impl Elementwise, at: &At<'_, Tensor<T>>, dx: &Tensor<T>) -> (Tensor<T>, f64) {
-    tensor(dx.shape(), &Contracted(Curved::new(f, at, dx)))
+    tensor(dx.shape(), Contracted(Curved::new(f, at, dx)))
 }

@@ -20,7 +20,7 @@ use crate::tensor::Tensor;
 
 /// A function of one number, from which [`Map`] makes a primitive.
 ///
-/// It is cloned for each stretch of an array, so it should hold a few numbers at most. The derivative is generic over the array: on plain
+/// It is copied for each stretch of an array, so it should hold a few numbers at most. The derivative is generic over the array: on plain
 /// numbers it is f′, on [`Dual`](crate::Dual) numbers it also yields f″. A function of one's own, or one with a derivative of one's own
 /// choosing, implements this trait:
 ///
