@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::error::ConfigError;
-use super::limits::{LARGEST, MOST_NUMBERS, misfit, numbers};
+use super::limits::{LARGEST, MOST_NUMBERS, fits, misfit};
 use super::read::Reader;
 
 /// The data and how they are prepared.
@@ -231,11 +231,12 @@ impl Data {
                         return Err(reader.complaint_at(key, message));
                     }
                 }
-                let most = samples.max(inputs) * outputs.max(inputs);
-                if most > MOST_NUMBERS {
-                    return Err(
-                        reader.complaint(format!("found arrays of {most} numbers, expected at most {MOST_NUMBERS}"))
-                    );
+                for shape in [[*samples, *inputs], [*samples, *outputs], [*inputs, *outputs]] {
+                    if !fits(&shape) {
+                        let message =
+                            format!("found an array of shape {shape:?}, expected at most {MOST_NUMBERS} numbers");
+                        return Err(reader.complaint(message));
+                    }
                 }
                 if !(noise.is_finite() && *noise >= 0.0) {
                     return Err(reader.complaint_at("noise", format!("found {noise}, expected a number from 0")));
@@ -262,7 +263,7 @@ impl Data {
             Some(item) if item.contains(&0) || item.is_empty() => {
                 Err(reader.complaint_at("item", format!("found {item:?}, expected sizes of at least 1")))
             }
-            Some(item) if numbers(item).is_none() => {
+            Some(item) if !fits(item) => {
                 let expected = format!("found {item:?}, expected at most {MOST_NUMBERS} numbers in all");
                 Err(reader.complaint_at("item", expected))
             }

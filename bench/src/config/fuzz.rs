@@ -119,7 +119,7 @@ fn sizes_are_bounded_together() {
         ("[model]\nhidden = [16777216, 16777216]\n", "found 281475245146122 parameters, expected at most 1073741824"),
         (
             "[data]\nkind = \"affine\"\ninputs = 1024\nsamples = 16777216\n",
-            "a.toml: line 1, data: found arrays of 17179869184 numbers, expected at most 1073741824",
+            "a.toml: line 1, data: found an array of shape [16777216, 1024], expected at most 1073741824 numbers",
         ),
         (
             "[data]\nitem = [65536, 65536]\n",

@@ -72,13 +72,14 @@ impl Default for Training {
 
 impl Training {
     pub(super) fn check(&self, reader: Reader<'_>) -> Result<(), ConfigError> {
-        let sizes = [("epochs", self.epochs, 1), ("batch", self.batch, 1)];
-        let may_be_none = [
+        let numbers = [
+            ("epochs", self.epochs, 1),
+            ("batch", self.batch, 1),
             ("evaluate_every", self.evaluate_every, 0),
             ("evaluate_rows", self.evaluate_rows, 0),
             ("micro_batch", self.micro_batch, 0),
         ];
-        check_times(sizes.into_iter().chain(may_be_none), reader)
+        check_times(&numbers, reader)
     }
 }
 
@@ -100,16 +101,13 @@ impl Default for Checkpoints {
 
 impl Checkpoints {
     pub(super) fn check(&self, reader: Reader<'_>) -> Result<(), ConfigError> {
-        check_times([("every", self.every, 0), ("keep", self.keep, 1)], reader)
+        check_times(&[("every", self.every, 0), ("keep", self.keep, 1)], reader)
     }
 }
 
 /// Refuses numbers below a least one, or beyond all reason.
-fn check_times(
-    numbers: impl IntoIterator<Item = (&'static str, usize, usize)>,
-    reader: Reader<'_>,
-) -> Result<(), ConfigError> {
-    for (key, n, least) in numbers {
+fn check_times(numbers: &[(&str, usize, usize)], reader: Reader<'_>) -> Result<(), ConfigError> {
+    for &(key, n, least) in numbers {
         if let Some(message) = misfit(n, least, MOST_TIMES) {
             return Err(reader.complaint_at(key, message));
         }

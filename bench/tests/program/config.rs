@@ -169,6 +169,7 @@ fn bad_configurations_and_files_are_told_in_one_line() {
     write("small-images", &[&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 5, 0, 0, 0, 5][..], &[7; 50]].concat());
     write("small-labels", &[0, 0, 8, 1, 0, 0, 0, 2, 0, 1]);
     write("words.txt", "over and over and over again ".repeat(9).as_bytes());
+    let small = "test_images = \"small-images\"\ntest_labels = \"small-labels\"\n";
     let arrays = |file: &str| format!("[data]\nkind = \"npz\"\nfile = \"{file}\"\n");
     let idx = |images: &str, labels: &str| {
         format!(
@@ -199,18 +200,12 @@ fn bad_configurations_and_files_are_told_in_one_line() {
         (arrays("long.npz"), 1, &["long.npz: found 2 labels for each sample, expected one"]),
         (arrays("few.npz"), 1, &["few.npz: array \"y\": found 2 rows, expected 3"]),
         (
-            format!(
-                "{}test_images = \"small-images\"\ntest_labels = \"small-labels\"\n",
-                idx("train-images", "train-labels").split("[model]").next().unwrap()
-            ),
+            format!("{IMAGES}{small}"),
             1,
             &["small-images: found samples of shape [1, 5, 5], expected [1, 6, 6], as in train-images"],
         ),
         (
-            format!(
-                "{}test_images = \"small-images\"\ntest_labels = \"small-labels\"\ntest_share = 0.1\n",
-                idx("train-images", "train-labels").split("[model]").next().unwrap()
-            ),
+            format!("{IMAGES}{small}test_share = 0.1\n"),
             2,
             &["data.test_share: found beside test_images, expected one of them"],
         ),

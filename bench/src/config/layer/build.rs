@@ -8,7 +8,7 @@ use nn::{
 
 use super::Layer;
 use super::settings::{Between, Convolution, Function, Groups, Heads, Inner, Linears, Memory, Share, Vectors, Windows};
-use crate::config::limits::{MOST_NUMBERS, numbers};
+use crate::config::limits::{MOST_NUMBERS, fits};
 
 /// What layers are told by the data.
 #[derive(Clone, Copy, Debug)]
@@ -40,9 +40,9 @@ pub(in crate::config) fn build_all(
         let place = format!("{place}[{i}]");
         let built = layer.build(shape, given, &place)?;
         given.is_text &= matches!(layer, Layer::Flatten);
-        match numbers(shape) {
-            Some(_) => Ok(built),
-            None => {
+        match fits(shape) {
+            true => Ok(built),
+            false => {
                 Err(format!("{place}: found an output of shape {shape:?}, expected at most {MOST_NUMBERS} numbers"))
             }
         }
@@ -183,7 +183,11 @@ impl Layer {
                     ));
                 }
                 let residual = Residual::new(inner);
-                around.map_or(residual.clone(), |around| residual.around(around)).into()
+                match around {
+                    Some(around) => residual.around(around),
+                    None => residual,
+                }
+                .into()
             }
             Layer::TiedEmbedding(Between { size, layers }) => {
                 let vocabulary = given.vocabulary(place)?;
