@@ -9,14 +9,14 @@ use std::time::Instant;
 
 use ad_core::{Real, Tensor};
 use gen_sched::{Observer, Reason, Standing, StepReport, Stepper, Summary};
-use nn::Optimizer;
+use nn::{Optimizer, State};
 
 use crate::command::CommandError;
 use crate::config::{Checkpoints, Config};
 use crate::report::metrics::{EvaluationRow, StepRow};
 use crate::report::plot::{self, RateStep, Rates, Training, training};
 use crate::report::progress::Progress;
-use crate::report::run_folder::checkpoint::{self, CheckpointError, Moment};
+use crate::report::run_folder::checkpoint::{self, CheckpointError, Manifest, Moment};
 use crate::report::run_folder::{EVALUATIONS, METRICS, PARAMETERS, RunFolder, read_lines};
 use crate::session::Session;
 
@@ -135,20 +135,8 @@ fn rule_title(config: &Config) -> String {
 fn go_on<T: Real>(folder: &RunFolder, session: &mut Session<T>) -> Result<Recorded, CommandError> {
     let (step, seconds) = match checkpoint::load_last::<T>(folder.folder())? {
         None => (0, 0.0),
-        Some((folder, manifest, state)) => {
-            if manifest.rows != session.rows {
-                let [found, rows] = [manifest.rows, session.rows].map(|[train, test]| format!("{train} and {test}"));
-                let message = format!("rows: found {found} to train and to test on, expected {rows}, as the data have");
-                return Err(CheckpointError::Manifest { path: folder.join(checkpoint::MANIFEST), message }.into());
-            }
-            let stepper = session.trainer.stepper_mut();
-            let restored = stepper.restore(state);
-            restored.map_err(|source| CheckpointError::Misfit { path: folder.join(checkpoint::STATE), source })?;
-            if stepper.steps() != manifest.step {
-                let (found, step) = (stepper.steps(), manifest.step);
-                let message = format!("numbers.steps: found {found}, expected {step}, the checkpoint's step");
-                return Err(CheckpointError::Manifest { path: folder.join(checkpoint::MANIFEST), message }.into());
-            }
+        Some((place, manifest, state)) => {
+            restore(session, &place, &manifest, state)?;
             (manifest.step, manifest.seconds)
         }
     };
@@ -163,6 +151,27 @@ fn go_on<T: Real>(folder: &RunFolder, session: &mut Session<T>) -> Result<Record
         return Err(CommandError::Other(message.into()));
     }
     Ok(Recorded { steps, evaluations, seconds })
+}
+
+/// Takes the session to the checkpoint in this place, of the same data and of as many steps as it says.
+fn restore<T: Real>(
+    session: &mut Session<T>,
+    place: &Path,
+    manifest: &Manifest,
+    state: State<T>,
+) -> Result<(), CheckpointError> {
+    let wrong = |message| Err(CheckpointError::Content { path: place.join(checkpoint::MANIFEST), message });
+    if manifest.rows != session.rows {
+        let [found, rows] = [manifest.rows, session.rows].map(|[train, test]| format!("{train} and {test}"));
+        return wrong(format!("rows: found {found} to train and to test on, expected {rows}, as the data have"));
+    }
+    let stepper = session.trainer.stepper_mut();
+    let misfit = |source| CheckpointError::Misfit { path: place.join(checkpoint::STATE), source };
+    stepper.restore(state).map_err(misfit)?;
+    match stepper.steps() == manifest.step {
+        true => Ok(()),
+        false => wrong(format!("numbers.steps: found {}, expected {}, its step", stepper.steps(), manifest.step)),
+    }
 }
 
 /// The time of a run, over all its sittings.

@@ -46,9 +46,7 @@ impl<T: Real> Session<T> {
     /// If the data cannot be read, do not fit network or loss, or have fewer rows than a mini-batch.
     pub fn open(config: &Config) -> Result<Self, CommandError> {
         Session::assembled(config).map_err(|error| match (error, &config.file) {
-            (CommandError::Usage(message), Some(file)) if !message.starts_with("--") => {
-                CommandError::Usage(format!("{}: {message}", file.display()))
-            }
+            (CommandError::Usage(message), Some(file)) => CommandError::Usage(format!("{}: {message}", file.display())),
             (error, _) => error,
         })
     }
@@ -131,14 +129,12 @@ fn parts<T: Real>(config: &Config, key: Key) -> Result<Parts<T>, CommandError> {
     let prepare = Prepare { data, key: key.named("split") };
     let has_classes = matches!(data.source, Source::Digits(_) | Source::Idx(_) | Source::Text(_));
     if has_classes && !matches!(loss, Loss::CrossEntropy { .. }) {
-        let what = match data.source {
-            Source::Digits(_) => {
-                "the built-in digits have class labels, for which expected ce; --data takes other losses"
-            }
-            Source::Idx(_) => "images have class labels, for which expected ce",
-            _ => "the next character is a class, for which expected ce",
+        let why = match data.source {
+            Source::Digits(_) => "the built-in digits have class labels; --data takes other losses",
+            Source::Idx(_) => "images have class labels",
+            _ => "the next character is a class",
         };
-        return Err(CommandError::Usage(format!("--loss: {what}")));
+        return Err(CommandError::Usage(format!("loss: found {loss}, expected ce: {why}")));
     }
     match &data.source {
         Source::Digits(_) => prepare.split::<f64, T>(&digits()),

@@ -62,9 +62,9 @@ pub enum CheckpointError {
     /// The arrays cannot be written or read.
     #[error(transparent)]
     Arrays(#[from] WeightsError),
-    /// The manifest is none.
+    /// A file says something else than it should.
     #[error("{}: {message}", .path.display())]
-    Manifest {
+    Content {
         /// The file.
         path: PathBuf,
         /// What was found and expected.
@@ -181,20 +181,26 @@ fn of_this_run(run: &Path, folder: &Path) -> Result<(), CheckpointError> {
     };
     let (path, of_run) = (folder.join(CONFIG), run.join(CONFIG));
     let (found, expected) = (read(&path)?, read(&of_run)?);
-    let differs = |(_, (found, expected)): &(usize, (Option<&str>, Option<&str>))| found != expected;
-    let ends = |text: &'_ str| text.lines().count();
-    let lines = (0..ends(&found).max(ends(&expected))).map(|i| (found.lines().nth(i), expected.lines().nth(i)));
-    let Some((i, (found, expected))) = lines.enumerate().find(differs) else { return Ok(()) };
+    let (mut found, mut expected) = (found.lines(), expected.lines());
     let shown = |line: Option<&str>| line.map_or("nothing".to_owned(), |line| format!("{line:?}"));
-    let message =
-        format!("line {}: found {}, expected {} as in {}", i + 1, shown(found), shown(expected), of_run.display());
-    Err(CheckpointError::Manifest { path, message })
+    for line in 1.. {
+        match (found.next(), expected.next()) {
+            (None, None) => break,
+            (found, expected) if found == expected => {}
+            (found, expected) => {
+                let (found, expected) = (shown(found), shown(expected));
+                let message = format!("line {line}: found {found}, expected {expected} as in {}", of_run.display());
+                return Err(CheckpointError::Content { path, message });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The checkpoint in this folder, of this step.
 fn load<T: Real>(folder: &Path, step: u64) -> Result<(Manifest, State<T>), CheckpointError> {
     let path = folder.join(MANIFEST);
-    let wrong = |message: String| CheckpointError::Manifest { path: path.clone(), message };
+    let wrong = |message: String| CheckpointError::Content { path: path.clone(), message };
     let text = fs::read_to_string(&path).map_err(|source| CheckpointError::Io {
         path: path.clone(),
         action: "read this file",
