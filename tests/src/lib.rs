@@ -2,6 +2,7 @@
 
 pub mod fixtures;
 pub mod nested;
+pub mod padded;
 pub mod rules;
 
 /// The examples of the README, which must compile and hold.

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use ad_core::ops::{Attention, Pooling, Window};
-use ad_core::{Array, Base, Ops, Params, Real, Tensor};
+use ad_core::{Array, Ops, Params, Tensor};
 use nn::data::Targets;
 use nn::models::{Cnn, Gpt, Norm, ResNet};
 use nn::{
-    Activation, Architecture, BatchNorm1d, BatchNorm2d, Context, Conv1d, Conv2d, Declarations, Dropout, Embedding,
-    Flatten, GroupNorm, Layer, LayerNorm, Linear, Loss, Lstm, Mlp, Mode, Module, Pool1d, Pool2d, Positions, Residual,
-    RmsNorm, Scope, SelfAttention, Sequential, Tied, random::Key,
+    Activation, Architecture, BatchNorm1d, BatchNorm2d, Context, Conv1d, Conv2d, Dropout, Embedding, Flatten,
+    GroupNorm, Layer, LayerNorm, Linear, Loss, Lstm, Mlp, Mode, Module, Pool1d, Pool2d, Positions, Residual, RmsNorm,
+    Scope, SelfAttention, Sequential, Tied, random::Key,
 };
 use parabola_tests::nested::{Function, T, assert_all_ways, direction};
+use parabola_tests::padded::Classifier;
 
 fn wave(shape: &[usize], phase: f64) -> T {
     let n = shape.iter().product();
@@ -55,28 +56,7 @@ macro_rules! generic {
         }
     )*};
 }
-generic!(Linear, Activation, Mlp, Sequential, Layer, Cnn, Gpt, ResNet, Tied<Sequential>, Reader);
-
-/// Sequences of tokens of which 0 is padding: attention hides it, whatever the batch.
-#[derive(Clone, Debug)]
-struct Reader {
-    table: Embedding,
-    attention: SelfAttention,
-}
-
-impl Architecture for Reader {
-    fn declare(&self, to: &mut Declarations<'_>) {
-        to.child("table", &self.table);
-        to.child("attention", &self.attention);
-    }
-}
-
-impl<A: Array> Module<A> for Reader {
-    fn forward(&self, p: &Scope<'_, A>, x: &A) -> A {
-        let marks: Vec<bool> = x.primal().to_tensor().data().iter().map(|token| token.to_f64() != 0.0).collect();
-        self.attention.attend(&p.child("attention"), &self.table.forward(&p.child("table"), x), &marks)
-    }
-}
+generic!(Linear, Activation, Mlp, Sequential, Layer, Cnn, Gpt, ResNet, Tied<Sequential>, Classifier);
 
 impl<M: Generic> OfModule<M> {
     /// The module with buffers that differ from those it starts with.
@@ -222,8 +202,7 @@ fn every_layer_of_sequences_agrees_in_every_way() {
     let inner = [Layer::from(Positions::new(3, 2)), Linear::new(2, 2).into(), Activation::Tanh.into()];
     let tied = Tied::new(Embedding::new(3, 2), Sequential::new(inner));
     check_module_on_tokens(tied, Mode::Evaluation, tokens.clone());
-    let attention = SelfAttention::new(4, Attention::new(2));
-    check_module_on_tokens(Reader { table: Embedding::new(3, 4), attention }, Mode::Evaluation, tokens.clone());
+    check_module_on_tokens(Classifier::new(3, 4, 2), Mode::Evaluation, tokens.clone());
     let gpt = Gpt::new(3, 2, 2, 1, 1, Activation::GeluTanh);
     check_module_on_tokens(gpt.clone(), Mode::Evaluation, tokens.clone());
     check_module_on_tokens(gpt.clone().tied(), Mode::Evaluation, tokens.clone());

@@ -1,13 +1,11 @@
 //! Mini-batches in shards and in micro-batches: num, den and Hv are those of the whole, on any number of threads.
 
-use ad_core::ops::Attention;
-use ad_core::{Array, Base, Ops, Params, Real, Tensor};
+use ad_core::{Params, Real, Tensor};
 use gen_sched::{ExactGen, LineCurvature, Objective, Parted, Parting, Point, Policy, Stepper};
 use nn::data::{Batch, Targets};
 use nn::random::Key;
-use nn::{
-    Activation, Architecture, Declarations, Embedding, Linear, Loss, Mlp, Module, Net, Optimizer, Scope, SelfAttention,
-};
+use nn::{Activation, Architecture, Loss, Mlp, Net, Optimizer};
+use parabola_tests::padded::Classifier;
 
 /// 23 rows: no number of parts divides them.
 const ROWS: usize = 23;
@@ -96,38 +94,9 @@ fn assert_same(name: &str, found: &Found, want: &Found) {
     assert_all_close(name, &found.hv, &want.hv);
 }
 
-/// A class of each sequence of tokens, of which 0 is padding that attention hides: from the output at its first position.
-#[derive(Debug)]
-struct Classifier {
-    table: Embedding,
-    attention: SelfAttention,
-    head: Linear,
-}
-
-impl Architecture for Classifier {
-    fn declare(&self, to: &mut Declarations<'_>) {
-        to.child("table", &self.table);
-        to.child("attention", &self.attention);
-        to.child("head", &self.head);
-    }
-}
-
-impl<A: Array> Module<A> for Classifier {
-    fn forward(&self, p: &Scope<'_, A>, x: &A) -> A {
-        let marks: Vec<bool> = x.primal().to_tensor().data().iter().map(|token| token.to_f64() != 0.0).collect();
-        let z = self.attention.attend(&p.child("attention"), &self.table.forward(&p.child("table"), x), &marks);
-        let rows = z.shape()[0];
-        self.head.forward(&p.child("head"), &z.slice(&[(0, rows), (0, 1), (0, 8)]).reshape(&[rows, 8]))
-    }
-}
-
 #[test]
 fn padded_sequences_are_parted_and_count_as_far_as_they_reach() {
-    let net = Classifier {
-        table: Embedding::new(5, 8),
-        attention: SelfAttention::new(8, Attention::new(2)),
-        head: Linear::new(8, 4),
-    };
+    let net = Classifier::new(5, 8, 4);
     // A sequence has from one to six tokens.
     let token = |row: usize, position: usize| if position <= row % 6 { 1 + (row + position * position) % 4 } else { 0 };
     let batch = |positions: usize| Batch {
