@@ -48,8 +48,8 @@ pub mod weights;
 
 pub use context::{Context, Mode, Observations};
 pub use direction::{
-    Adagrad, Adam, AdamW, Clipped, Direction, GroupSettings, Grouped, Lion, Momentum, Optimizer, RmsProp, Sgd, State,
-    StateError, UnknownOptimizer, moved, pattern_fits,
+    Adagrad, Adam, AdamW, Clipped, Direction, GroupSettings, Grouped, Lion, Momentum, Optimizer, RmsProp, Sgd, Split,
+    State, StateError, UnknownOptimizer, moved, pattern_fits,
 };
 pub use init::Init;
 pub use layers::{

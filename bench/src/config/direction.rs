@@ -3,9 +3,10 @@
 use ad_core::Real;
 use nn::{
     Adagrad, Adam, Clipped, Direction as Proposes, GroupSettings, Grouped, Lion, Momentum, Optimizer, RmsProp, Sgd,
+    Split,
 };
 use serde::{Deserialize, Serialize};
-use toml::Table;
+use toml::{Table, Value};
 
 use super::by_name;
 use super::error::ConfigError;
@@ -61,10 +62,22 @@ pub struct Settings {
 pub struct Group {
     /// Names of the parameters, with `*` for any characters.
     pub pattern: String,
+    /// β, where the optimizer has one; that of all by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta: Option<f64>,
+    /// β₁, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta1: Option<f64>,
+    /// β₂, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta2: Option<f64>,
+    /// ε, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epsilon: Option<f64>,
     /// λ of weight decay; that of all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
-    /// Whether that is added to ω instead of the gradient; as for all by default.
+    /// Whether that is added to ω instead of the gradient; that of all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decoupled: Option<bool>,
     /// The factor of the group's learning rate; 0 freezes it.
@@ -85,6 +98,9 @@ impl From<Optimizer> for Direction {
 /// The settings that directions of every kind have.
 const COMMON: [&str; 5] = ["weight_decay", "decoupled", "clip_norm", "clip_value", "groups"];
 
+/// The settings that groups have with every optimizer.
+const OF_GROUPS: [&str; 4] = ["pattern", "weight_decay", "decoupled", "scale"];
+
 /// The settings of an optimizer's own.
 fn own(optimizer: Optimizer) -> &'static [&'static str] {
     match optimizer {
@@ -102,6 +118,13 @@ impl Direction {
         let kind = reader.kind(&mut table, "kind", Optimizer::NAMES, Some("sgd"))?;
         let optimizer: Optimizer = kind.parse().expect("a listed optimizer");
         reader.only(&table, &[own(optimizer), &COMMON, &["kind"]].concat())?;
+        for (i, group) in table.get("groups").and_then(Value::as_array).into_iter().flatten().enumerate() {
+            if let Value::Table(group) = group {
+                reader.below(&format!("groups[{i}]"), |reader| {
+                    reader.only(group, &[own(optimizer), &OF_GROUPS].concat())
+                })?;
+            }
+        }
         let direction = Direction { optimizer, settings: reader.settings(table)? };
         direction.check(reader)?;
         Ok(direction)
@@ -109,23 +132,26 @@ impl Direction {
 
     fn check(&self, reader: Reader<'_>) -> Result<(), ConfigError> {
         let Settings { beta, beta1, beta2, epsilon, weight_decay, clip_norm, clip_value, groups, .. } = &self.settings;
-        let check = |key: &str, x: Option<f64>, holds: fn(f64) -> bool, expected: &str| match x {
-            Some(x) if !(x.is_finite() && holds(x)) => {
-                Err(reader.complaint_at(key, format!("found {x}, expected {expected}")))
-            }
-            _ => Ok(()),
+        let fraction = |key: &str, x: &Option<f64>| {
+            within(reader, key, *x, |x| (0.0..1.0).contains(&x), "a number from 0 to below 1")
         };
-        for (key, x) in [("beta", beta), ("beta1", beta1), ("beta2", beta2)] {
-            check(key, *x, |x| (0.0..1.0).contains(&x), "a number from 0 to below 1")?;
-        }
-        for (key, x) in [("epsilon", epsilon), ("clip_norm", clip_norm), ("clip_value", clip_value)] {
-            check(key, *x, |x| x > 0.0, "a number above 0")?;
-        }
-        check("weight_decay", *weight_decay, |x| x >= 0.0, "a number from 0")?;
+        let positive = |key: &str, x: &Option<f64>| within(reader, key, *x, |x| x > 0.0, "a number above 0");
+        let from_zero = |key: &str, x: &Option<f64>| within(reader, key, *x, |x| x >= 0.0, "a number from 0");
+        fraction("beta", beta)?;
+        fraction("beta1", beta1)?;
+        fraction("beta2", beta2)?;
+        positive("epsilon", epsilon)?;
+        from_zero("weight_decay", weight_decay)?;
+        positive("clip_norm", clip_norm)?;
+        positive("clip_value", clip_value)?;
         for (i, group) in groups.iter().enumerate() {
             let key = |name: &str| format!("groups[{i}].{name}");
-            check(&key("weight_decay"), group.weight_decay, |x| x >= 0.0, "a number from 0")?;
-            check(&key("scale"), Some(group.scale), |x| x >= 0.0, "a number from 0")?;
+            fraction(&key("beta"), &group.beta)?;
+            fraction(&key("beta1"), &group.beta1)?;
+            fraction(&key("beta2"), &group.beta2)?;
+            positive(&key("epsilon"), &group.epsilon)?;
+            from_zero(&key("weight_decay"), &group.weight_decay)?;
+            from_zero(&key("scale"), &Some(group.scale))?;
         }
         if clip_norm.is_some() && clip_value.is_some() {
             return Err(reader.complaint_at("clip_value", "found beside clip_norm, expected one of them"));
@@ -138,19 +164,18 @@ impl Direction {
         self.settings.weight_decay.unwrap_or(self.optimizer.usual_decay())
     }
 
-    /// The same direction with every setting filled in.
+    /// The same direction with every setting filled in, but those that groups have of their own.
     pub fn resolved(&self) -> Self {
-        let has = |key: &str| own(self.optimizer).contains(&key);
-        let s = self.settings.clone();
-        let (beta, beta1, beta2, epsilon) = self.usual();
+        let has = |key: &str, x: f64| own(self.optimizer).contains(&key).then_some(x);
+        let Coefficients { beta, beta1, beta2, epsilon } = self.coefficients();
         let settings = Settings {
-            beta: s.beta.or(has("beta").then_some(beta)),
-            beta1: s.beta1.or(has("beta1").then_some(beta1)),
-            beta2: s.beta2.or(has("beta2").then_some(beta2)),
-            epsilon: s.epsilon.or(has("epsilon").then_some(epsilon)),
+            beta: has("beta", beta),
+            beta1: has("beta1", beta1),
+            beta2: has("beta2", beta2),
+            epsilon: has("epsilon", epsilon),
             weight_decay: Some(self.weight_decay()),
             decoupled: Some(self.is_decoupled()),
-            ..s
+            ..self.settings.clone()
         };
         Direction { optimizer: self.optimizer, settings }
     }
@@ -159,37 +184,20 @@ impl Direction {
         self.settings.decoupled.unwrap_or(matches!(self.optimizer, Optimizer::AdamW | Optimizer::Lion))
     }
 
-    /// β, β₁, β₂ and ε where they are not set.
-    fn usual(&self) -> (f64, f64, f64, f64) {
-        match self.optimizer {
-            Optimizer::RmsProp | Optimizer::RmsPropCentered => (0.99, 0.9, 0.999, 1e-8),
-            Optimizer::Adagrad => (0.9, 0.9, 0.999, 1e-10),
-            Optimizer::Lion => (0.9, 0.9, 0.99, 1e-8),
-            _ => (0.9, 0.9, 0.999, 1e-8),
-        }
+    /// The coefficients where no group has others.
+    fn coefficients(&self) -> Coefficients {
+        let Settings { beta, beta1, beta2, epsilon, .. } = self.settings;
+        Coefficients::usual(self.optimizer).or([beta, beta1, beta2, epsilon])
     }
 
     /// The direction before its first step.
     pub fn start<T: Real>(&self) -> Box<dyn Proposes<T>> {
-        let (beta, beta1, beta2, epsilon) = self.usual();
-        let s = &self.settings;
-        let (beta, epsilon) = (s.beta.unwrap_or(beta), s.epsilon.unwrap_or(epsilon));
-        let (beta1, beta2) = (s.beta1.unwrap_or(beta1), s.beta2.unwrap_or(beta2));
-        let inner: Box<dyn Proposes<T>> = match self.optimizer {
-            Optimizer::Sgd => Box::new(Sgd::new()),
-            Optimizer::Momentum => Box::new(Momentum::new(beta)),
-            Optimizer::Nesterov => Box::new(Momentum::new(beta).nesterov()),
-            Optimizer::RmsProp => Box::new(RmsProp::new(beta, epsilon)),
-            Optimizer::RmsPropCentered => Box::new(RmsProp::new(beta, epsilon).centered()),
-            Optimizer::Adagrad => Box::new(Adagrad::new(epsilon, 0.0)),
-            Optimizer::Adam | Optimizer::AdamW => Box::new(Adam::new(beta1, beta2, epsilon)),
-            Optimizer::AmsGrad => Box::new(Adam::new(beta1, beta2, epsilon).amsgrad()),
-            Optimizer::Lion => Box::new(Lion::new(beta1, beta2)),
-        };
+        let inner = self.inner();
         let decays = |lambda: f64, is_decoupled: bool| match is_decoupled {
             true => GroupSettings::default().decoupled_decay(lambda),
             false => GroupSettings::default().coupled_decay(lambda),
         };
+        let s = &self.settings;
         let grouped = s.groups.iter().fold(
             Grouped::new(inner, decays(self.weight_decay(), self.is_decoupled())),
             |all, group| {
@@ -203,6 +211,79 @@ impl Direction {
             (_, Some(limit)) => Box::new(Clipped::by_value(grouped, limit)),
             _ => Box::new(grouped),
         }
+    }
+
+    /// The direction without weight decay, scales and clipping.
+    fn inner<T: Real>(&self) -> Box<dyn Proposes<T>> {
+        match self.optimizer {
+            Optimizer::Sgd => Box::new(Sgd::new()),
+            Optimizer::Momentum => self.split(|c| Momentum::new(c.beta)),
+            Optimizer::Nesterov => self.split(|c| Momentum::new(c.beta).nesterov()),
+            Optimizer::RmsProp => self.split(|c| RmsProp::new(c.beta, c.epsilon)),
+            Optimizer::RmsPropCentered => self.split(|c| RmsProp::new(c.beta, c.epsilon).centered()),
+            Optimizer::Adagrad => self.split(|c| Adagrad::new(c.epsilon, 0.0)),
+            Optimizer::Adam | Optimizer::AdamW => self.split(|c| Adam::new(c.beta1, c.beta2, c.epsilon)),
+            Optimizer::AmsGrad => self.split(|c| Adam::new(c.beta1, c.beta2, c.epsilon).amsgrad()),
+            Optimizer::Lion => self.split(|c| Lion::new(c.beta1, c.beta2)),
+        }
+    }
+
+    /// One direction for all, or if groups have coefficients of their own, one for each group.
+    fn split<T: Real, D: Proposes<T> + Clone + 'static>(&self, of: impl Fn(Coefficients) -> D) -> Box<dyn Proposes<T>> {
+        let (all, groups) = (self.coefficients(), &self.settings.groups);
+        let own = |group: &Group| all.or([group.beta, group.beta1, group.beta2, group.epsilon]);
+        match groups.iter().any(|group| own(group) != all) {
+            false => Box::new(of(all)),
+            true => Box::new(groups.iter().fold(Split::new(of(all)), |split, g| split.along(&g.pattern, of(own(g))))),
+        }
+    }
+}
+
+/// The numbers in the formula of an optimizer's ω; each uses some.
+#[derive(Clone, Copy, PartialEq)]
+struct Coefficients {
+    beta: f64,
+    beta1: f64,
+    beta2: f64,
+    epsilon: f64,
+}
+
+impl Coefficients {
+    /// Those of an optimizer, where they are not set.
+    fn usual(optimizer: Optimizer) -> Self {
+        let common = Coefficients { beta: 0.9, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+        match optimizer {
+            Optimizer::RmsProp | Optimizer::RmsPropCentered => Coefficients { beta: 0.99, ..common },
+            Optimizer::Adagrad => Coefficients { epsilon: 1e-10, ..common },
+            Optimizer::Lion => Coefficients { beta2: 0.99, ..common },
+            _ => common,
+        }
+    }
+
+    /// These, but for those of β, β₁, β₂ and ε that are given.
+    fn or(self, [beta, beta1, beta2, epsilon]: [Option<f64>; 4]) -> Self {
+        Coefficients {
+            beta: beta.unwrap_or(self.beta),
+            beta1: beta1.unwrap_or(self.beta1),
+            beta2: beta2.unwrap_or(self.beta2),
+            epsilon: epsilon.unwrap_or(self.epsilon),
+        }
+    }
+}
+
+/// Refuses a number that is not finite, or for which something does not hold.
+fn within(
+    reader: Reader<'_>,
+    key: &str,
+    x: Option<f64>,
+    holds: fn(f64) -> bool,
+    expected: &str,
+) -> Result<(), ConfigError> {
+    match x {
+        Some(x) if !(x.is_finite() && holds(x)) => {
+            Err(reader.complaint_at(key, format!("found {x}, expected {expected}")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -226,6 +307,26 @@ mod tests {
                 usual.commit(&theta, &g);
                 theta = theta.zip(&g, |w, g| w.plus_scaled(-0.1, g));
             }
+        }
+    }
+
+    #[test]
+    fn groups_have_coefficients_of_their_own() {
+        let text = "beta1 = 0.8
+            groups = [{ pattern = \"a*\", beta2 = 0.5, scale = 2.0 }, { pattern = \"*b\" }, { pattern = \"ab\", beta1 = 0.0 }]";
+        let settings = toml::from_str(text).unwrap();
+        let mut mixed = Direction { optimizer: Optimizer::Adam, settings }.start::<f64>();
+        let mut alone = [Adam::new(0.8, 0.5, 1e-8), Adam::new(0.8, 0.999, 1e-8)];
+        let names = ["ab", "b"];
+        for g in [[3.0, -1.0], [-1.0, 2.0], [0.5, 0.5]] {
+            let tree = Params::new(names.into_iter().zip(g.map(Tensor::scalar)));
+            let omega = mixed.propose(&tree, &tree);
+            for (i, scale) in [2.0, 1.0].into_iter().enumerate() {
+                let one = Params::new([(names[i], Tensor::scalar(g[i]))]);
+                assert_eq!(omega.get(names[i]).item(), scale * alone[i].propose(&one, &one).get(names[i]).item());
+                alone[i].commit(&one, &one);
+            }
+            mixed.commit(&tree, &tree);
         }
     }
 }

@@ -17,7 +17,7 @@ fn nothing_said_is_the_default_and_what_is_saved_is_read_again() {
         layers,
         "[data]\nkind = \"csv\"\nfile = \"a.csv\"\ntarget = \"y\"\nscaling = \"range\"\n[loss]\nkind = \"huber\"\ndelta = 0.5\n",
         "[data]\nkind = \"idx\"\nimages = \"i\"\nlabels = \"l\"\naugment = { shift = 2, flip = true }\n[model]\nkind = \"cnn\"\npool = \"avg\"\n",
-        "[direction]\nkind = \"adamw\"\nbeta1 = 0.8\ngroups = [{ pattern = \"*.bias\", weight_decay = 0.0 }]\nclip_norm = 1.0\n",
+        "[direction]\nkind = \"adamw\"\nbeta1 = 0.8\ngroups = [{ pattern = \"*.bias\", beta2 = 0.9, weight_decay = 0.0 }]\nclip_norm = 1.0\n",
         "[model]\nkind = \"layers\"\n[[model.layers]]\nkind = \"dropout\"\np = 0\n[[model.layers]]\nkind = \"linear\"\noutputs = 10\n",
         "[rule]\nkind = \"approx\"\nlr_max = 2.0\n[training]\nseed = 7\ndtype = \"f64\"\n[checkpoint]\nevery = 10\n",
         "[rule]\nkind = \"constant\"\nlr = 0.1\nwarm_up = 5\nschedule = { kind = \"cosine\" }\n",
@@ -90,6 +90,14 @@ fn complaints_name_file_line_key_found_and_expected() {
         (
             "[direction]\ngroups = [{ pattern = \"*\", scale = -1.0 }]\n",
             "a.toml: line 2, direction.groups[0].scale: found -1, expected a number from 0",
+        ),
+        (
+            "[direction]\nkind = \"adam\"\ngroups = [{ pattern = \"*\" }, { pattern = \"b\", beta2 = -1.0 }]\n",
+            "a.toml: line 3, direction.groups[1].beta2: found -1, expected a number from 0 to below 1",
+        ),
+        (
+            "[direction]\nkind = \"momentum\"\ngroups = [{ pattern = \"*\", beta1 = 0.5 }]\n",
+            "a.toml: line 3, direction.groups[0].beta1: unknown key (did you mean beta?): expected one of beta, pattern",
         ),
         ("[rule]\nkind = \"constant\"\n", "a.toml: line 1, rule: missing key lr"),
         ("[rule]\nlr = 0.1\n", "a.toml: line 2, rule.lr: unknown key"),

@@ -12,6 +12,7 @@ mod optimizer;
 mod pattern;
 mod rms_prop;
 mod sgd;
+mod split;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use optimizer::{Optimizer, UnknownOptimizer};
 pub use pattern::fits as pattern_fits;
 pub use rms_prop::RmsProp;
 pub use sgd::Sgd;
+pub use split::Split;
 pub use state::{State, StateError};
 
 /// An optimizer without its learning rate: it turns a gradient into a direction ω, and a step is θ ← θ − α ω.
@@ -38,7 +40,8 @@ pub use state::{State, StateError};
 /// [`propose`](Direction::propose) changes nothing, so a rule may probe the direction as often as it likes; the state
 /// advances only by [`commit`](Direction::commit), once a step has been taken.
 ///
-/// Weight decay and parameter groups are a matter of [`Grouped`], clipping of [`Clipped`]: wrappers of any direction.
+/// Weight decay and parameter groups are a matter of [`Grouped`], coefficients of a group's own of [`Split`], clipping of
+/// [`Clipped`]: wrappers of any direction.
 pub trait Direction<T: Real>: Debug + Send {
     /// The direction ω at parameters θ with gradient g.
     fn propose(&self, theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>) -> Params<Tensor<T>>;
