@@ -19,6 +19,9 @@ const SLICE: usize = 384;
 /// Slices at most: the sums of each take memory of the size of the result.
 const SLICES: usize = 4;
 
+/// Rows of a whole number of tiles, whichever the processor has.
+const TILES: usize = 10;
+
 /// The inner products of the rows of an n × k matrix with those of an m × k matrix.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InnerProducts<'a, T> {
@@ -73,7 +76,7 @@ pub(crate) fn inner_products<T: Real>(of: &[InnerProducts<'_, T>]) -> Vec<Sums<T
         counted(of.flops());
         for (slice, c) in of.slices().zip(found) {
             if of.half && suits_half(of.a) {
-                tasks.push(Task::Half(c, of.a, slice));
+                tasks.extend(in_rows(of.a, slice, c));
             } else {
                 tasks.extend(in_strips(of, slice, c));
             }
@@ -90,17 +93,36 @@ pub(crate) fn inner_products<T: Real>(of: &[InnerProducts<'_, T>]) -> Vec<Sums<T
 
 /// What one thread computes at a time.
 enum Task<'a, T> {
-    /// Half of the inner products of these parts of few rows.
-    Half(&'a mut [T], Matrix<'a, T>, Range<usize>),
+    /// Rows of half of the inner products of these parts of rows, from this one on.
+    Half(&'a mut [T], usize, Matrix<'a, T>, Range<usize>),
     /// Some columns of a result, from these parts of the operands.
     Strip(MatMut<'a, T>, MatRef<'a, T>, MatRef<'a, T>),
 }
 
 fn run<T: Real>(task: Task<'_, T>) {
     match task {
-        Task::Half(c, a, part) => half_into(c, a, part),
+        Task::Half(c, top, a, part) => half_into(c, top, a, part),
         Task::Strip(c, a, b) => block(c, Onto::Nothing, a, b),
     }
+}
+
+/// One slice of half of the inner products of rows, by rows, as many for each thread.
+fn in_rows<'a, T: Real>(a: Matrix<'a, T>, slice: Range<usize>, c: &'a mut [T]) -> Vec<Task<'a, T>> {
+    let n = a.rows();
+    let parts = if n < NARROWEST { 1 } else { parallel::threads() };
+    // The share s of all work is in the share √s of the rows; of whole tiles.
+    let cut = |part: usize| match part == parts {
+        true => n,
+        false => ((part as f64 / parts as f64).sqrt() * n as f64 / TILES as f64).round() as usize * TILES,
+    };
+    let mut rest = c;
+    let mut tasks = Vec::with_capacity(parts);
+    for (from, to) in (0..parts).map(|part| (cut(part), cut(part + 1))) {
+        let (c, below) = std::mem::take(&mut rest).split_at_mut((to - from) * n);
+        rest = below;
+        tasks.push(Task::Half(c, from, a, slice.clone()));
+    }
+    tasks
 }
 
 /// One slice of all inner products, by groups of columns; half of them strip by strip of columns, each from the diagonal down, so that little

@@ -18,7 +18,7 @@ const COLS: usize = 5;
 const FEW_COLS: RangeInclusive<usize> = 3..=16;
 
 /// Rows at most whose inner products with one another are.
-const FEW_ROWS: usize = 48;
+const MOST_ROWS: usize = 192;
 
 /// Whether an n × k by k × m product is computed here, if the first operand is stored by rows and the second by columns. By the sizes and the
 /// processor alone; measured by the bench `products`.
@@ -39,19 +39,21 @@ pub(super) fn narrow_into<T: Real>(
     let (a, b) = (a.data(), b.data());
     let rows = if share_out { n.div_ceil(parallel::threads()).next_multiple_of(4) } else { n };
     let tasks = c.chunks_mut(rows * m).zip(a.chunks(rows * k));
-    parallel::for_each(tasks, |(c, a)| T::narrow_rows(Rows { c, onto, a, b, k, apart: k, half: false }));
+    parallel::for_each(tasks, |(c, a)| T::narrow_rows(Rows { c, onto, a, b, k, apart: k, half: None }));
 }
 
-/// Whether one half of the inner products of n rows of k numbers is computed here: of few rows, of which a general product would compute all.
+/// Whether one half of the inner products of n rows of k numbers is computed here: of so few rows, of which a general product would compute
+/// much of the other half, too.
 pub(super) fn suits_half<T: Real>(a: Matrix<'_, T>) -> bool {
-    !a.transposed && (4..=FEW_ROWS).contains(&a.rows()) && a.cols() >= 4 * lanes::<T>() && fuses()
+    !a.transposed && (4..=MOST_ROWS).contains(&a.rows()) && a.cols() >= 4 * lanes::<T>() && fuses()
 }
 
-/// The half on and below the diagonal of the inner products of some numbers of each row, on this thread; what is above is unspecified.
-pub(super) fn half_into<T: Real>(c: &mut [T], a: Matrix<'_, T>, part: Range<usize>) {
+/// Rows of the half on and below the diagonal of the inner products of some numbers of each row, from the `top`-th on, on this thread; what
+/// is above the diagonal is unspecified.
+pub(super) fn half_into<T: Real>(c: &mut [T], top: usize, a: Matrix<'_, T>, part: Range<usize>) {
     let (apart, k) = (a.cols(), part.len());
-    let a = &a.data()[part.start..];
-    T::narrow_rows(Rows { c, onto: Onto::Nothing, a, b: a, k, apart, half: true });
+    let of = |row: usize| &a.data()[(row * apart + part.start).min(a.data().len())..];
+    T::narrow_rows(Rows { c, onto: Onto::Nothing, a: of(top), b: of(0), k, apart, half: Some(top) });
 }
 
 /// Some rows of the result, of the first operand, and all columns of the second with `k` numbers each.
@@ -63,8 +65,8 @@ pub struct Rows<'a, T> {
     k: usize,
     /// From the beginning of a row of the operands to that of the next.
     apart: usize,
-    /// Whether those on and below the diagonal suffice, of rows from the first on.
-    half: bool,
+    /// Where the rows begin in a result of which those on and below the diagonal suffice.
+    half: Option<usize>,
 }
 
 /// What is written for each scalar by its own names.
@@ -86,8 +88,12 @@ macro_rules! narrow {
 
             #[inline(always)]
             fn with_simd<S: Simd>(self, simd: S) {
-                // As many sums as there are registers for, beside what they are of.
-                if S::REGISTER_COUNT < 32 { self.tiles::<S, 2>(simd) } else { self.tiles::<S, 4>(simd) }
+                // As many sums as there are registers for, beside what they are of; batches are often of a multiple of four rows.
+                match (S::REGISTER_COUNT < 32, self.half) {
+                    (true, _) => self.tiles::<S, 2>(simd),
+                    (false, None) => self.tiles::<S, 4>(simd),
+                    (false, Some(_)) => self.tiles::<S, 5>(simd),
+                }
             }
         }
 
@@ -99,7 +105,7 @@ macro_rules! narrow {
                 let width = b.len().div_ceil(apart);
                 for (tile, (c, a)) in c.chunks_mut(R * width).zip(a.chunks(R * apart)).enumerate() {
                     let rows = c.len() / width;
-                    let m = if half { width.min((tile + 1) * R) } else { width };
+                    let m = half.map_or(width, |top| width.min(top + (tile + 1) * R));
                     // Rows and columns beyond the last are computed like it, and not written.
                     let mut left = [a; R];
                     for r in 0..R {
@@ -131,9 +137,15 @@ macro_rules! narrow {
                 left: [&[$t]; R],
                 right: [&[$t]; COLS],
             ) -> [[$t; COLS]; R] {
-                let (left, right) = (left.map(S::$split), right.map(S::$split));
-                let n = left[0].0.len();
-                let (a, b) = (left.map(|(vectors, _)| &vectors[..n]), right.map(|(vectors, _)| &vectors[..n]));
+                // In loops, which are unrolled for any number of rows: what is known of the lengths is lost in `map` beyond four.
+                let n = S::$split(left[0]).0.len();
+                let (mut a, mut b) = ([S::$split(left[0]).0; R], [S::$split(right[0]).0; COLS]);
+                for r in 0..R {
+                    a[r] = &S::$split(left[r]).0[..n];
+                }
+                for j in 0..COLS {
+                    b[j] = &S::$split(right[j]).0[..n];
+                }
                 let mut sums = [[simd.$zero(0.0); COLS]; R];
                 for i in 0..n {
                     for r in 0..R {
@@ -149,9 +161,9 @@ macro_rules! narrow {
                     }
                 }
                 // Apart from the vectors, which would not stay in registers if loops of any length stood between them.
-                for (products, (_, a)) in products.iter_mut().zip(&left) {
-                    for (product, (_, b)) in products.iter_mut().zip(&right) {
-                        for (a, b) in a.iter().zip(*b) {
+                for (products, a) in products.iter_mut().zip(left) {
+                    for (product, b) in products.iter_mut().zip(right) {
+                        for (a, b) in S::$split(a).1.iter().zip(S::$split(b).1) {
                             *product = a.times_plus(*b, *product);
                         }
                     }
