@@ -282,7 +282,7 @@ fn sweeps_that_make_no_sense_are_refused() {
 #[test]
 fn models_that_make_no_sense_are_misuse() {
     for (model, culprit) in [
-        ("resnet", "unknown model `resnet`; expected one of single-layer, mlp-digits, mlp-mnist"),
+        ("resnet", "unknown model \"resnet\"; expected one of single-layer, mlp-digits, mlp-mnist"),
         ("mlp-wyde", "did you mean mlp-wide?"),
         (r#"{"kind":"cnn","batch":64}"#, "key `channels` is missing"),
         (r#"{"kind":"mlp","sizes":[4,2]"#, "invalid JSON"),

@@ -6,7 +6,7 @@ use super::{MAX_NUMBERS, known_names};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
     /// No model has this name.
-    #[error("--model: unknown model `{name}`{hint}; expected one of {}, or a JSON object", known_names())]
+    #[error("--model: unknown model {name:?}{hint}; expected one of {}, or a JSON object", known_names())]
     UnknownName {
         /// The name given.
         name: String,
@@ -17,7 +17,7 @@ pub enum SpecError {
     #[error("--model: invalid JSON: {0}")]
     Json(String),
     /// No such key.
-    #[error("--model: unknown key `{key}`{hint}; expected {known}")]
+    #[error("--model: unknown key {key:?}{hint}; expected {known}")]
     UnknownKey {
         /// The key given.
         key: String,

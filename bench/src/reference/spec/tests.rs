@@ -44,17 +44,19 @@ fn defaults_are_those_of_the_reference() {
 
 #[test]
 fn unknown_names_and_keys_name_the_nearest() {
-    assert!(error("mlp-digit").contains("unknown model `mlp-digit` (did you mean mlp-digits?)"));
+    assert!(error("mlp-digit").contains("unknown model \"mlp-digit\" (did you mean mlp-digits?)"));
     assert!(error("resnet").contains("expected one of single-layer, mlp-digits"));
-    assert!(error(&SMALL.replace("act\"", "atc\"")).contains("unknown key `atc` (did you mean act?)"));
-    assert!(error(&SMALL.replace("{", r#"{"colour":1,"#)).contains("unknown key `colour`; expected kind, batch, act"));
+    assert!(error(&SMALL.replace("act\"", "atc\"")).contains("unknown key \"atc\" (did you mean act?)"));
+    assert!(
+        error(&SMALL.replace("{", r#"{"colour":1,"#)).contains("unknown key \"colour\"; expected kind, batch, act")
+    );
 }
 
 #[test]
 fn kinds_have_keys_of_their_own() {
     assert!(error(r#"{"kind":"rnn"}"#).contains(r#"kind: found "rnn", expected one of mlp, cnn, gpt"#));
-    assert!(error(r#"{"kind":"gpt","vocab":96,"sizes":[1,2]}"#).contains("unknown key `sizes`"));
-    assert!(error(r#"{"kind":"gpt","vocab":96,"head":4}"#).contains("unknown key `head` (did you mean heads?)"));
+    assert!(error(r#"{"kind":"gpt","vocab":96,"sizes":[1,2]}"#).contains("unknown key \"sizes\""));
+    assert!(error(r#"{"kind":"gpt","vocab":96,"head":4}"#).contains("unknown key \"head\" (did you mean heads?)"));
     assert!(error(r#"{"kind":"gpt","vocab":96}"#).contains("key `d` is missing"));
 }
 
@@ -149,6 +151,7 @@ fn text_that_is_no_object_is_refused() {
     assert!(error("{\"kind\":").contains("invalid JSON"));
     assert!(error("[1,2]").contains("the model: found [1,2], expected a JSON object"));
     assert!(error("").contains("invalid JSON"));
+    assert!(error("two\nlines").contains("unknown model \"two\\nlines\"; expected one of"));
     assert!(error(&SMALL.replace("[4,3]", &format!("{:?}", vec![0; 1000]))).len() < 200);
 }
 
