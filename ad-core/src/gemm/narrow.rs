@@ -1,4 +1,4 @@
-//! Products with few columns, as inner products of rows: z = x Wᵀ of a layer with few outputs, and the Gram matrix of few rows.
+//! Products with few columns, as inner products of rows: z = x Wᵀ of a layer with few outputs, and half of the Gram matrix of some rows.
 //!
 //! Both operands are read along their rows, as they are stored, and neither is packed: packing x for a general product takes nearly as long
 //! as the product where each of its numbers is used ten times.
@@ -52,7 +52,7 @@ pub(super) fn suits_half<T: Real>(a: Matrix<'_, T>) -> bool {
 /// is above the diagonal is unspecified.
 pub(super) fn half_into<T: Real>(c: &mut [T], top: usize, a: Matrix<'_, T>, part: Range<usize>) {
     let (apart, k) = (a.cols(), part.len());
-    let of = |row: usize| &a.data()[(row * apart + part.start).min(a.data().len())..];
+    let of = |row: usize| &a.data()[row * apart + part.start..];
     T::narrow_rows(Rows { c, onto: Onto::Nothing, a: of(top), b: of(0), k, apart, half: Some(top) });
 }
 
