@@ -85,6 +85,20 @@ pub struct Group {
     pub scale: f64,
 }
 
+impl Settings {
+    /// β, β₁, β₂ and ε, where they are set.
+    fn coefficients(&self) -> [Option<f64>; 4] {
+        [self.beta, self.beta1, self.beta2, self.epsilon]
+    }
+}
+
+impl Group {
+    /// β, β₁, β₂ and ε, where they are the group's own.
+    fn coefficients(&self) -> [Option<f64>; 4] {
+        [self.beta, self.beta1, self.beta2, self.epsilon]
+    }
+}
+
 fn one() -> f64 {
     1.0
 }
@@ -131,27 +145,28 @@ impl Direction {
     }
 
     fn check(&self, reader: Reader<'_>) -> Result<(), ConfigError> {
-        let Settings { beta, beta1, beta2, epsilon, weight_decay, clip_norm, clip_value, groups, .. } = &self.settings;
-        let fraction = |key: &str, x: &Option<f64>| {
-            within(reader, key, *x, |x| (0.0..1.0).contains(&x), "a number from 0 to below 1")
+        let Settings { clip_norm, clip_value, groups, .. } = &self.settings;
+        let check = |key: &str, x: Option<f64>, holds: fn(f64) -> bool, expected: &str| match x {
+            Some(x) if !(x.is_finite() && holds(x)) => {
+                Err(reader.complaint_at(key, format!("found {x}, expected {expected}")))
+            }
+            _ => Ok(()),
         };
-        let positive = |key: &str, x: &Option<f64>| within(reader, key, *x, |x| x > 0.0, "a number above 0");
-        let from_zero = |key: &str, x: &Option<f64>| within(reader, key, *x, |x| x >= 0.0, "a number from 0");
-        fraction("beta", beta)?;
-        fraction("beta1", beta1)?;
-        fraction("beta2", beta2)?;
-        positive("epsilon", epsilon)?;
-        from_zero("weight_decay", weight_decay)?;
-        positive("clip_norm", clip_norm)?;
-        positive("clip_value", clip_value)?;
+        let positive = |key: &str, x: Option<f64>| check(key, x, |x| x > 0.0, "a number above 0");
+        let from_zero = |key: &str, x: Option<f64>| check(key, x, |x| x >= 0.0, "a number from 0");
+        let shared = |place: &str, [beta, beta1, beta2, epsilon]: [Option<f64>; 4], weight_decay| {
+            for (name, x) in [("beta", beta), ("beta1", beta1), ("beta2", beta2)] {
+                check(&format!("{place}{name}"), x, |x| (0.0..1.0).contains(&x), "a number from 0 to below 1")?;
+            }
+            positive(&format!("{place}epsilon"), epsilon)?;
+            from_zero(&format!("{place}weight_decay"), weight_decay)
+        };
+        shared("", self.settings.coefficients(), self.settings.weight_decay)?;
+        positive("clip_norm", *clip_norm)?;
+        positive("clip_value", *clip_value)?;
         for (i, group) in groups.iter().enumerate() {
-            let key = |name: &str| format!("groups[{i}].{name}");
-            fraction(&key("beta"), &group.beta)?;
-            fraction(&key("beta1"), &group.beta1)?;
-            fraction(&key("beta2"), &group.beta2)?;
-            positive(&key("epsilon"), &group.epsilon)?;
-            from_zero(&key("weight_decay"), &group.weight_decay)?;
-            from_zero(&key("scale"), &Some(group.scale))?;
+            shared(&format!("groups[{i}]."), group.coefficients(), group.weight_decay)?;
+            from_zero(&format!("groups[{i}].scale"), Some(group.scale))?;
         }
         if clip_norm.is_some() && clip_value.is_some() {
             return Err(reader.complaint_at("clip_value", "found beside clip_norm, expected one of them"));
@@ -186,8 +201,7 @@ impl Direction {
 
     /// The coefficients where no group has others.
     fn coefficients(&self) -> Coefficients {
-        let Settings { beta, beta1, beta2, epsilon, .. } = self.settings;
-        Coefficients::usual(self.optimizer).or([beta, beta1, beta2, epsilon])
+        Coefficients::usual(self.optimizer).or(self.settings.coefficients())
     }
 
     /// The direction before its first step.
@@ -231,7 +245,7 @@ impl Direction {
     /// One direction for all, or if groups have coefficients of their own, one for each group.
     fn split<T: Real, D: Proposes<T> + Clone + 'static>(&self, of: impl Fn(Coefficients) -> D) -> Box<dyn Proposes<T>> {
         let (all, groups) = (self.coefficients(), &self.settings.groups);
-        let own = |group: &Group| all.or([group.beta, group.beta1, group.beta2, group.epsilon]);
+        let own = |group: &Group| all.or(group.coefficients());
         match groups.iter().any(|group| own(group) != all) {
             false => Box::new(of(all)),
             true => Box::new(groups.iter().fold(Split::new(of(all)), |split, g| split.along(&g.pattern, of(own(g))))),
@@ -268,22 +282,6 @@ impl Coefficients {
             beta2: beta2.unwrap_or(self.beta2),
             epsilon: epsilon.unwrap_or(self.epsilon),
         }
-    }
-}
-
-/// Refuses a number that is not finite, or for which something does not hold.
-fn within(
-    reader: Reader<'_>,
-    key: &str,
-    x: Option<f64>,
-    holds: fn(f64) -> bool,
-    expected: &str,
-) -> Result<(), ConfigError> {
-    match x {
-        Some(x) if !(x.is_finite() && holds(x)) => {
-            Err(reader.complaint_at(key, format!("found {x}, expected {expected}")))
-        }
-        _ => Ok(()),
     }
 }
 
