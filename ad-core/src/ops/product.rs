@@ -19,7 +19,7 @@ use std::ops::RangeInclusive;
 
 use crate::buffer::Buffer;
 use crate::gemm::{InnerProducts, Matrix, Onto, fill_symmetric, inner_products, matmul_into};
-use crate::kernel::{self, WeightedSum, inlined};
+use crate::kernel::{self, WeightedSum, fetch, inlined};
 use crate::primitive::{Multiple, Visit};
 use crate::real::Real;
 use crate::sums;
@@ -269,17 +269,21 @@ impl<'a, T: Real> Product<'a, T> {
         let row = inlined(
             #[inline(always)]
             |row: usize, dz: &mut [T]| {
-                let part = row * cols..(row + 1) * cols;
-                let (z, zbar) = (&self.z[part.clone()], &zbar[part]);
                 // Copies, which stay in registers.
                 let (inverse, scale) = (inverse, scale);
-                let term = sums::inner_here(dz, zbar);
-                for (dz, z) in dz.iter_mut().zip(z) {
-                    *dz = -(inverse * *z + scale * *dz);
-                }
-                if let Some(bias) = &bias {
-                    for (dz, b) in dz.iter_mut().zip(bias) {
-                        *dz = *dz + *b;
+                let mut term = 0.0;
+                for (block, dz) in dz.chunks_mut(fetch::BLOCK).enumerate() {
+                    let first = block * fetch::BLOCK;
+                    let at = row * cols + first;
+                    fetch::ahead([self.z, zbar], at, dz.len());
+                    term += sums::inner_here(dz, &zbar[at..at + dz.len()]);
+                    for (dz, z) in dz.iter_mut().zip(&self.z[at..]) {
+                        *dz = -(inverse * *z + scale * *dz);
+                    }
+                    if let Some(bias) = &bias {
+                        for (dz, b) in dz.iter_mut().zip(&bias[first..]) {
+                            *dz = *dz + *b;
+                        }
                     }
                 }
                 term

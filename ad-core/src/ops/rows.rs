@@ -1,6 +1,7 @@
 //! Rows of exponentials: what softmax, its logarithm, log-sum-exp and cross-entropy compute where the numbers that belong
 //! together lie side by side.
 
+use crate::kernel::fetch::ahead;
 use crate::kernel::{inlined, pieces, tensor_in_pieces};
 use crate::ops::Ops;
 use crate::real::{Real, ln_in_parts};
@@ -27,6 +28,15 @@ pub(super) fn width(shape: &[usize], axis: usize) -> Option<usize> {
 pub(super) fn row<T: Real>(t: &Tensor<T>, i: usize) -> &[T] {
     let n = t.shape().last().copied().unwrap_or(0);
     &t.data()[i * n..][..n]
+}
+
+/// Asks memory for the rows of arrays some way beyond row `i`. For use within a kernel.
+#[inline(always)]
+pub(super) fn rows_ahead<T: Real, const N: usize>(arrays: [&Tensor<T>; N], i: usize) {
+    for array in arrays {
+        let n = array.shape().last().copied().unwrap_or(0);
+        ahead([array.data()], i * n, n);
+    }
 }
 
 /// What `f` makes of an array in rows along an axis, given their length; other axes than the last change places with it first.

@@ -2,6 +2,7 @@
 
 use super::Attention;
 use crate::gemm::{SmallSizes, Square, UNIT, small_into};
+use crate::kernel::fetch::ahead;
 use crate::ops::rows;
 use crate::real::Real;
 use crate::sums::{inner_here, sums_here, sums_of_row_here};
@@ -93,8 +94,9 @@ impl<'r, T: Real> Sequence<'r, T> {
         if [n, d] != [positions, size] {
             out.fill(T::default());
         }
-        let x = &x.data()[sequence * positions * width..][..positions * width];
-        for (position, row) in x.chunks_exact(width).enumerate() {
+        let first = sequence * positions * width;
+        for (position, row) in x.data()[first..][..positions * width].chunks_exact(width).enumerate() {
+            ahead([x.data()], first + position * width, width);
             for (i, from) in row.chunks_exact(size).enumerate() {
                 let factor = if i < heads { scale } else { one };
                 for (out, x) in out[(i * n + position) * d..][..size].iter_mut().zip(from) {

@@ -1,6 +1,9 @@
 //! Loops over long arrays: vectorised for the processor that they run on, shared out over threads where they are long, and
 //! equal bit for bit for any number of threads.
 
+mod columns;
+pub(crate) mod fetch;
+
 use std::marker::PhantomData;
 
 use pulp::{Arch, Simd, WithSimd};
@@ -9,6 +12,9 @@ use crate::parallel;
 use crate::real::Real;
 use crate::sums::inner_here;
 use crate::tensor::Tensor;
+
+pub(crate) use columns::{column_sums, column_sums_of};
+use fetch::{Fetching, Stream, ahead};
 
 /// Elements that one task works on. Results depend on it (sums are by chunk), so it is fixed.
 const CHUNK: usize = 1 << 13;
@@ -200,9 +206,16 @@ impl<T: Real, F: Fn(T, T) -> T + Sync + Copy + 'static> Kernel for Pairs<'_, T, 
     }
 }
 
+impl<T: Real, F: Fn(T, T) -> T + Sync + Copy + 'static> Stream for Pairs<'_, T, F> {
+    #[inline(always)]
+    fn fetch(&self, from: usize, len: usize) {
+        ahead([self.0, self.1], from, len);
+    }
+}
+
 /// f of each pair of numbers.
 pub(crate) fn pairs<T: Real>(out: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync + Copy + 'static) {
-    run(Pairs(a, b, f), out);
+    run(Fetching(Pairs(a, b, f)), out);
 }
 
 /// A weighted sum p a + q b of two arrays, and where it goes.
@@ -233,7 +246,7 @@ pub(crate) fn weighted_sums<T: Real, const N: usize>(sums: [WeightedSum<'_, T>; 
     let arch = Arch::new();
     parallel::for_each(of_tasks, |of_task| {
         for (kernel, out) in of_task {
-            arch.dispatch(Stretch(kernel, 0, out));
+            arch.dispatch(Stretch(Fetching(kernel), 0, out));
         }
     });
 }
@@ -255,9 +268,16 @@ impl<T: Real, F: Fn(T, T, T) -> T + Sync + Copy + 'static> Kernel for Triples<'_
     }
 }
 
+impl<T: Real, F: Fn(T, T, T) -> T + Sync + Copy + 'static> Stream for Triples<'_, T, F> {
+    #[inline(always)]
+    fn fetch(&self, from: usize, len: usize) {
+        ahead(self.0, from, len);
+    }
+}
+
 /// f of each triple of numbers.
 pub(crate) fn triples<T: Real>(out: &mut [T], abc: [&[T]; 3], f: impl Fn(T, T, T) -> T + Sync + Copy + 'static) {
-    run(Triples(abc, f), out);
+    run(Fetching(Triples(abc, f)), out);
 }
 
 /// f of each number of the result with one more.
@@ -277,9 +297,16 @@ impl<T: Real, F: Fn(T, T) -> T + Sync + Copy + 'static> Kernel for Onto<'_, T, F
     }
 }
 
+impl<T: Real, F: Fn(T, T) -> T + Sync + Copy + 'static> Stream for Onto<'_, T, F> {
+    #[inline(always)]
+    fn fetch(&self, from: usize, len: usize) {
+        ahead([self.0], from, len);
+    }
+}
+
 /// Each number replaced by f of it and of one more.
 pub(crate) fn onto<T: Real>(out: &mut [T], a: &[T], f: impl Fn(T, T) -> T + Sync + Copy + 'static) {
-    run(Onto(a, f), out);
+    run(Fetching(Onto(a, f)), out);
 }
 
 /// Sums of arrays number by number.
@@ -307,9 +334,18 @@ impl<T: Real> Kernel for Total<'_, T> {
     }
 }
 
+impl<T: Real> Stream for Total<'_, T> {
+    #[inline(always)]
+    fn fetch(&self, from: usize, len: usize) {
+        for term in self.0 {
+            ahead([*term], from, len);
+        }
+    }
+}
+
 /// The sum of arrays number by number, in their order; one at least.
 pub(crate) fn total<T: Real>(out: &mut [T], terms: &[&[T]]) {
-    in_chunks(Total(terms), out, NEAR, FROM_AFAR);
+    in_chunks(Fetching(Total(terms)), out, NEAR, FROM_AFAR);
 }
 
 #[derive(Clone, Copy)]
@@ -334,81 +370,11 @@ pub fn inner<T: Real>(a: &[T], b: &[T]) -> f64 {
     run(Inner(a, b), &mut vec![(); a.len()])
 }
 
-/// The sums of f over the columns of matrices stored by rows.
-#[derive(Clone, Copy)]
-struct Columns<'a, T, F, const M: usize> {
-    matrices: [&'a [T]; M],
-    rows: usize,
-    width: usize,
-    f: F,
-}
-
-/// Columns summed at a time: their sums stay in registers.
-const ABREAST: usize = 32;
-
-impl<T: Real, F: Fn([T; M]) -> T + Copy + Sync, const M: usize> Kernel for Columns<'_, T, F, M> {
-    type Item = T;
-
-    #[inline(always)]
-    fn run(&self, from: usize, out: &mut [T]) -> f64 {
-        let (whole, last) = out.as_chunks_mut::<ABREAST>();
-        let from_last = from + whole.len() * ABREAST;
-        for (i, out) in whole.iter_mut().enumerate() {
-            let at = from + i * ABREAST;
-            let mut sums = [0.0; ABREAST];
-            for row in 0..self.rows {
-                let row: [&[T; ABREAST]; M] = self.matrices.map(
-                    #[inline(always)]
-                    |all| all[row * self.width + at..][..ABREAST].try_into().expect("as many as asked for"),
-                );
-                for l in 0..ABREAST {
-                    let term = (self.f)(row.map(
-                        #[inline(always)]
-                        |row| row[l],
-                    ));
-                    sums[l] += term.to_f64();
-                }
-            }
-            for l in 0..ABREAST {
-                out[l] = T::from_f64(sums[l]);
-            }
-        }
-        for (i, out) in last.iter_mut().enumerate() {
-            let numbers = |row: usize| self.matrices.map(|all| all[row * self.width + from_last + i]);
-            *out = T::from_f64((0..self.rows).map(|row| (self.f)(numbers(row)).to_f64()).sum());
-        }
-        0.0
-    }
-}
-
-/// The sums of the columns of a matrix stored by rows, in double precision, from the first row to the last.
-pub(crate) fn column_sums<T: Real>(out: &mut [T], data: &[T]) {
-    column_sums_of(
-        out,
-        [data],
-        #[inline(always)]
-        |[x]| x,
-    );
-}
-
-/// For each column of matrices of one size stored by rows, Σ f(aᵢ, bᵢ, …), from the first row to the last: terms in their own precision, summed in
-/// double precision.
-pub(crate) fn column_sums_of<T: Real, const M: usize>(
-    out: &mut [T],
-    matrices: [&[T]; M],
-    f: impl Fn([T; M]) -> T + Copy + Sync,
-) {
-    let width = out.len();
-    let rows = matrices[0].len() / width.max(1);
-    let chunk = (CHUNK / (M * rows * ABREAST).max(1)).max(1) * ABREAST;
-    in_chunks(Columns { matrices, rows, width, f }, out, chunk, M * rows);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn numbers(n: usize, step: f64) -> Vec<f32> {
+    pub(super) fn numbers(n: usize, step: f64) -> Vec<f32> {
         (0..n).map(|i| (i as f64 * step).sin() as f32).collect()
     }
 
@@ -467,24 +433,6 @@ mod tests {
                 });
                 assert!(out.iter().enumerate().all(|(i, o)| *o == i as f32), "{n} in pieces of {size}");
                 assert_eq!(sum, n as f64);
-            }
-        }
-    }
-
-    #[test]
-    fn columns_are_summed_at_any_width() {
-        for (rows, width) in [(3, 1), (4, 31), (5, 32), (2, 33), (7, 100), (3, CHUNK + 33), (300, 130)] {
-            let (a, b) = (numbers(rows * width, 0.9), numbers(rows * width, 1.7));
-            let (mut sums, mut products) = (vec![0.0; width], vec![0.0; width]);
-            column_sums(&mut sums, &a);
-            column_sums_of(&mut products, [&a, &b], |[a, b]| a * b);
-            for j in 0..width {
-                let column = |of: &[f32]| of.iter().skip(j).step_by(width).copied().collect::<Vec<_>>();
-                let (a, b) = (column(&a), column(&b));
-                let sum = |terms: Vec<f32>| terms.into_iter().map(f64::from).sum::<f64>() as f32;
-                assert_eq!(sums[j], sum(a.clone()), "{rows}×{width}, column {j}");
-                let want = sum(a.iter().zip(&b).map(|(a, b)| a * b).collect());
-                assert_eq!(products[j], want, "{rows}×{width}, column {j}");
             }
         }
     }
