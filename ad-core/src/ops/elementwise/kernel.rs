@@ -2,6 +2,7 @@
 
 use crate::array::At;
 use crate::dual::Dual;
+use crate::kernel::fetch::ahead;
 use crate::kernel::{Kernel, tensor};
 use crate::ops::elementwise::Elementwise;
 use crate::primitive::Kind;
@@ -156,7 +157,10 @@ impl<F: Elementwise, T: Real> Kernel for Contracted<'_, F, T> {
         let (part, f) = (from..from + out.len(), *self.0.f);
         let [x, y, ybar, dx] = [self.0.x, self.0.y, self.0.ybar, self.0.dx].map(|all| all[part.clone()].chunks(GROUP));
         let (mut sum, mut terms) = (0.0, [T::default(); GROUP]);
-        for ((((out, x), y), ybar), dx) in out.chunks_mut(GROUP).zip(x).zip(y).zip(ybar).zip(dx) {
+        let groups = (from..).step_by(GROUP).zip(out.chunks_mut(GROUP));
+        for (((((at, out), x), y), ybar), dx) in groups.zip(x).zip(y).zip(ybar).zip(dx) {
+            // Of x and y the function may read one alone.
+            ahead([self.0.ybar, self.0.dx], at, out.len());
             let terms = &mut terms[..out.len()];
             for (((((o, t), &x), &y), &ybar), &dx) in
                 out.iter_mut().zip(terms.iter_mut()).zip(x).zip(y).zip(ybar).zip(dx)
