@@ -23,7 +23,7 @@ use crate::real::Real;
 pub const LARGE: usize = 1 << 13;
 
 /// Bytes of a line of the cache.
-const LINE: usize = 64;
+pub(crate) const LINE: usize = 64;
 /// Bytes from which a buffer begins where a line does.
 const ALIGNED: usize = 4 * LINE;
 

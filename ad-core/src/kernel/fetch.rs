@@ -3,7 +3,10 @@
 //! A sweep reads what the tape recorded long before, which has left the caches near the core; the processor's own guesses at what a loop reads next
 //! do not run far enough ahead of a loop that only adds and multiplies.
 
+#[cfg(target_arch = "x86_64")]
+use crate::buffer::LINE;
 use crate::kernel::Kernel;
+use crate::real::Real;
 
 /// Numbers that a loop over memory works on before it asks for more: few enough for requests to come evenly, enough for the loop between them to be
 /// of whole vectors.
@@ -15,8 +18,8 @@ const AHEAD: usize = 1 << 12;
 /// Asks for the numbers that a loop comes to when it is [so far](AHEAD) beyond the `len` from `from` on, if the arrays have as many. For use within a
 /// kernel; a hint, without effect on results.
 #[inline(always)]
-pub(crate) fn ahead<T, const N: usize>(arrays: [&[T]; N], from: usize, len: usize) {
-    let first = from + AHEAD / size_of::<T>().max(1);
+pub(crate) fn ahead<T: Real, const N: usize>(arrays: [&[T]; N], from: usize, len: usize) {
+    let first = from + AHEAD / size_of::<T>();
     for array in arrays {
         if let Some(numbers) = array.get(first..first + len) {
             ask(numbers);
@@ -27,14 +30,12 @@ pub(crate) fn ahead<T, const N: usize>(arrays: [&[T]; N], from: usize, len: usiz
 /// Asks for these numbers, line by line of the cache.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn ask<T>(numbers: &[T]) {
+fn ask<T: Real>(numbers: &[T]) {
     use pulp::core_arch::x86::Sse;
     use std::arch::x86_64::_MM_HINT_T1;
 
-    /// Bytes of a line.
-    const LINE: usize = 64;
     if let Some(sse) = Sse::try_new() {
-        for line in numbers.chunks((LINE / size_of::<T>().max(1)).max(1)) {
+        for line in numbers.chunks(LINE / size_of::<T>()) {
             sse._mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast());
         }
     }
@@ -43,19 +44,14 @@ fn ask<T>(numbers: &[T]) {
 /// Nothing: there is no such hint that can be given safely.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
-fn ask<T>(_: &[T]) {}
+fn ask<T: Real>(_: &[T]) {}
 
-/// A kernel that waits for memory rather than for arithmetic.
-pub(crate) trait Stream: Kernel {
-    /// Asks memory for what the loop reads when it is some way beyond the `len` elements from `from` on.
-    fn fetch(&self, from: usize, len: usize);
-}
-
-/// Such a kernel, run over a few elements at a time, before which memory is asked for those ahead.
+/// A kernel that waits for memory rather than for arithmetic: run over a few elements at a time, before which it [asks](Kernel::fetch) for what it reads
+/// later on, and for where that is written.
 #[derive(Clone, Copy)]
 pub(crate) struct Fetching<K>(pub(crate) K);
 
-impl<K: Stream> Kernel for Fetching<K> {
+impl<K: Kernel<Item: Real>> Kernel for Fetching<K> {
     type Item = K::Item;
     const WEIGHT: usize = K::WEIGHT;
 

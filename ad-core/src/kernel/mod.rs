@@ -14,7 +14,7 @@ use crate::sums::inner_here;
 use crate::tensor::Tensor;
 
 pub(crate) use columns::{column_sums, column_sums_of};
-use fetch::{Fetching, Stream, ahead};
+use fetch::{Fetching, ahead};
 
 /// Elements that one task works on. Results depend on it (sums are by chunk), so it is fixed.
 const CHUNK: usize = 1 << 13;
@@ -48,6 +48,9 @@ pub(crate) trait Kernel: Copy + Sync {
     type Item: Send;
     /// About how many times the work of an addition one element is.
     const WEIGHT: usize = 1;
+    /// Asks memory for what the loop reads when it is some way beyond the `len` elements from `from` on: of a kernel that is run [`Fetching`].
+    #[inline(always)]
+    fn fetch(&self, _from: usize, _len: usize) {}
     /// The loop over elements `from..from + out.len()`, which writes all of `out` and returns a sum. To be `inline(always)`,
     /// or it is not vectorised.
     fn run(&self, from: usize, out: &mut [Self::Item]) -> f64;
@@ -197,19 +200,17 @@ impl<T: Real, F: Fn(T, T) -> T + Sync + Copy + 'static> Kernel for Pairs<'_, T, 
     type Item = T;
 
     #[inline(always)]
+    fn fetch(&self, from: usize, len: usize) {
+        ahead([self.0, self.1], from, len);
+    }
+
+    #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
         let (a, b, f) = (&self.0[from..from + out.len()], &self.1[from..from + out.len()], self.2);
         for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
             *o = f(a, b);
         }
         0.0
-    }
-}
-
-impl<T: Real, F: Fn(T, T) -> T + Sync + Copy + 'static> Stream for Pairs<'_, T, F> {
-    #[inline(always)]
-    fn fetch(&self, from: usize, len: usize) {
-        ahead([self.0, self.1], from, len);
     }
 }
 
@@ -259,19 +260,17 @@ impl<T: Real, F: Fn(T, T, T) -> T + Sync + Copy + 'static> Kernel for Triples<'_
     type Item = T;
 
     #[inline(always)]
+    fn fetch(&self, from: usize, len: usize) {
+        ahead(self.0, from, len);
+    }
+
+    #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
         let ([a, b, c], f) = (self.0.map(|x| &x[from..from + out.len()]), self.1);
         for (((o, &a), &b), &c) in out.iter_mut().zip(a).zip(b).zip(c) {
             *o = f(a, b, c);
         }
         0.0
-    }
-}
-
-impl<T: Real, F: Fn(T, T, T) -> T + Sync + Copy + 'static> Stream for Triples<'_, T, F> {
-    #[inline(always)]
-    fn fetch(&self, from: usize, len: usize) {
-        ahead(self.0, from, len);
     }
 }
 
@@ -288,19 +287,17 @@ impl<T: Real, F: Fn(T, T) -> T + Sync + Copy + 'static> Kernel for Onto<'_, T, F
     type Item = T;
 
     #[inline(always)]
+    fn fetch(&self, from: usize, len: usize) {
+        ahead([self.0], from, len);
+    }
+
+    #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
         let (a, f) = (&self.0[from..from + out.len()], self.1);
         for (o, &a) in out.iter_mut().zip(a) {
             *o = f(*o, a);
         }
         0.0
-    }
-}
-
-impl<T: Real, F: Fn(T, T) -> T + Sync + Copy + 'static> Stream for Onto<'_, T, F> {
-    #[inline(always)]
-    fn fetch(&self, from: usize, len: usize) {
-        ahead([self.0], from, len);
     }
 }
 
@@ -313,13 +310,17 @@ pub(crate) fn onto<T: Real>(out: &mut [T], a: &[T], f: impl Fn(T, T) -> T + Sync
 #[derive(Clone, Copy)]
 struct Total<'a, T>(&'a [&'a [T]]);
 
-/// Numbers that are summed at a time: sums stay near until the last array is added.
-const NEAR: usize = 1 << 10;
-/// The work of a number that another core may have written, in additions.
-const FROM_AFAR: usize = 4;
-
 impl<T: Real> Kernel for Total<'_, T> {
     type Item = T;
+    /// Another core may have written the numbers.
+    const WEIGHT: usize = 4;
+
+    #[inline(always)]
+    fn fetch(&self, from: usize, len: usize) {
+        for term in self.0 {
+            ahead([*term], from, len);
+        }
+    }
 
     #[inline(always)]
     fn run(&self, from: usize, out: &mut [T]) -> f64 {
@@ -334,18 +335,9 @@ impl<T: Real> Kernel for Total<'_, T> {
     }
 }
 
-impl<T: Real> Stream for Total<'_, T> {
-    #[inline(always)]
-    fn fetch(&self, from: usize, len: usize) {
-        for term in self.0 {
-            ahead([*term], from, len);
-        }
-    }
-}
-
 /// The sum of arrays number by number, in their order; one at least.
 pub(crate) fn total<T: Real>(out: &mut [T], terms: &[&[T]]) {
-    in_chunks(Fetching(Total(terms)), out, NEAR, FROM_AFAR);
+    run(Fetching(Total(terms)), out);
 }
 
 #[derive(Clone, Copy)]

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use crate::array::{Array, At};
 use crate::kernel::{column_sums_of, inlined, tensor_in_pieces};
 use crate::ops::binary::sum;
-use crate::ops::rows::{row, rows_ahead};
+use crate::ops::rows::{row, rows_of};
 use crate::ops::{Forms, Ops, recorded_as};
 use crate::primitive::{Advance, Cotangents, Kind, Primitive};
 use crate::real::Real;
@@ -84,8 +84,8 @@ impl Affine {
             None => out.fill(T::default()),
         }
         for [x, gain] in terms {
-            rows_ahead([x], i);
-            for ((out, x), gain) in out.iter_mut().zip(row(x, i)).zip(gain.data()) {
+            let [x] = rows_of([*x], i);
+            for ((out, x), gain) in out.iter_mut().zip(x).zip(gain.data()) {
                 *out = *out + *x * *gain;
             }
         }
@@ -175,9 +175,9 @@ impl Primitive for Affine {
             |i, dy| {
                 Affine::rows(&terms, offset, i, dy);
                 let (Some(dx), Some(gain), Some(ybar)) = (dx[0], dx[1], ybar) else { return 0.0 };
-                rows_ahead([ybar], i);
+                let [ybar] = rows_of([ybar], i);
                 let [curved] = sums_here(
-                    [row(dx, i), row(ybar, i), gain.data()],
+                    [row(dx, i), ybar, gain.data()],
                     #[inline(always)]
                     |[dx, ybar, gain]| [dx * gain * ybar],
                 );

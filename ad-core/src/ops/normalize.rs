@@ -2,7 +2,7 @@
 
 use crate::array::{Array, At};
 use crate::kernel::{inlined, tensor_in_pieces};
-use crate::ops::rows::{row, rows_ahead};
+use crate::ops::rows::{row, rows_of};
 use crate::ops::{Ops, recorded_as};
 use crate::primitive::{Advance, Cotangents, Kind, Primitive};
 use crate::real::Real;
@@ -51,8 +51,7 @@ impl Normalize {
             x,
             #[inline(always)]
             |i, out| {
-                rows_ahead([x, y, v], i);
-                let (x, y, v) = (row(x, i), row(y, i), row(v, i));
+                let [x, y, v] = rows_of([x, y, v], i);
                 self.at(x, y).product(v).write(out);
                 0.0
             },
@@ -72,8 +71,7 @@ impl Normalize {
         let row_by_row = inlined(
             #[inline(always)]
             |i: usize, out: &mut [T]| {
-                rows_ahead([x, y, ybar], i);
-                let (x, y, ybar) = (row(x, i), row(y, i), row(ybar, i));
+                let [x, y, ybar] = rows_of([x, y, ybar], i);
                 let at = self.at(x, y);
                 match dybar {
                     Some(dybar) => at.product(row(dybar, i)).write(out),
@@ -255,8 +253,7 @@ impl Primitive for Normalize {
             x,
             #[inline(always)]
             |i, dy| {
-                rows_ahead([x, y, ybar, dx], i);
-                let (x, y, ybar, dx) = (row(x, i), row(y, i), row(ybar, i), row(dx, i));
+                let [x, y, ybar, dx] = rows_of([x, y, ybar, dx], i);
                 let at = self.at(x, y);
                 let product = at.product(dx);
                 product.write(dy);

@@ -30,13 +30,16 @@ pub(super) fn row<T: Real>(t: &Tensor<T>, i: usize) -> &[T] {
     &t.data()[i * n..][..n]
 }
 
-/// Asks memory for the rows of arrays some way beyond row `i`. For use within a kernel.
+/// Row `i` of each of the arrays, with memory [asked](ahead) for those some way beyond. For use within a kernel.
 #[inline(always)]
-pub(super) fn rows_ahead<T: Real, const N: usize>(arrays: [&Tensor<T>; N], i: usize) {
-    for array in arrays {
-        let n = array.shape().last().copied().unwrap_or(0);
-        ahead([array.data()], i * n, n);
+pub(super) fn rows_of<T: Real, const N: usize>(arrays: [&Tensor<T>; N], i: usize) -> [&[T]; N] {
+    let mut rows = [&[][..]; N];
+    for k in 0..N {
+        rows[k] = row(arrays[k], i);
+        let n = rows[k].len();
+        ahead([arrays[k].data()], i * n, n);
     }
+    rows
 }
 
 /// What `f` makes of an array in rows along an axis, given their length; other axes than the last change places with it first.

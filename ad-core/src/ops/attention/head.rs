@@ -2,7 +2,6 @@
 
 use super::Attention;
 use crate::gemm::{SmallSizes, Square, UNIT, small_into};
-use crate::kernel::fetch::ahead;
 use crate::ops::rows;
 use crate::real::Real;
 use crate::sums::{inner_here, sums_here, sums_of_row_here};
@@ -94,9 +93,8 @@ impl<'r, T: Real> Sequence<'r, T> {
         if [n, d] != [positions, size] {
             out.fill(T::default());
         }
-        let first = sequence * positions * width;
-        for (position, row) in x.data()[first..][..positions * width].chunks_exact(width).enumerate() {
-            ahead([x.data()], first + position * width, width);
+        for position in 0..positions {
+            let [row] = rows::rows_of([x], sequence * positions + position);
             for (i, from) in row.chunks_exact(size).enumerate() {
                 let factor = if i < heads { scale } else { one };
                 for (out, x) in out[(i * n + position) * d..][..size].iter_mut().zip(from) {
