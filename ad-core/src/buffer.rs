@@ -5,10 +5,12 @@
 //!
 //! A buffer of megabytes that comes fresh from the system costs a page fault every four kilobytes, more than filling it. A
 //! training step asks for the same sizes again and again, so buffers from [`LARGE`] bytes on go back to a store and come out
-//! of it again, with the numbers that they last held.
+//! of it again, with the numbers that they last held. On Linux a store carves them from [large pages](slab).
 //!
 //! Each thread has a store of its own, to which a buffer returns whoever drops it: threads that work side by side do not wait for each
 //! other, and a buffer stays in the cache of the core that wrote it.
+
+mod slab;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -18,6 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::parallel::{Apart, SLOTS, slot};
 use crate::real::Real;
+use slab::Slab;
 
 /// Bytes from which a buffer is kept for reuse, and counted; smaller ones cost next to nothing.
 pub const LARGE: usize = 1 << 13;
@@ -36,11 +39,27 @@ static LIVE: [Apart<AtomicUsize>; SLOTS] = [const { Apart(AtomicUsize::new(0)) }
 static PEAK_IS_WATCHED: AtomicBool = AtomicBool::new(false);
 /// The most that has been in use while it is watched.
 static PEAK: AtomicUsize = AtomicUsize::new(0);
+/// Bytes of large buffers that were no earlier one's.
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Bytes of the arrays in use now, of all threads together. Arrays below [`LARGE`] bytes are not counted.
 pub fn live_bytes() -> usize {
     // A buffer may be dropped between two of the loads, but each thread's number is its own.
     LIVE.iter().map(|live| live.0.load(Ordering::Relaxed)).sum()
+}
+
+/// Bytes of new memory that arrays have taken since the program started; those below [`LARGE`] bytes are not counted. A training step
+/// that repeats takes none, as it finds the buffers of the step before.
+///
+/// ```
+/// use ad_core::{Tensor, buffer::taken_bytes};
+/// drop(Tensor::<f64>::full(&[1234, 321], 1.0));
+/// let taken = taken_bytes();
+/// drop(Tensor::<f64>::full(&[1234, 321], 2.0));
+/// assert!(taken > 0 && taken_bytes() == taken);
+/// ```
+pub fn taken_bytes() -> usize {
+    TAKEN.load(Ordering::Relaxed)
 }
 
 /// The most bytes of arrays that were in use at once while `run` ran, and what it returned; arrays below [`LARGE`] bytes are not counted.
@@ -53,28 +72,71 @@ pub fn peak_bytes<R>(run: impl FnOnce() -> R) -> (usize, R) {
     (PEAK.load(Ordering::Relaxed), found)
 }
 
+/// The memory of a buffer.
+#[derive(Debug)]
+enum Room<T: 'static> {
+    /// Its own, which can be given back to the system.
+    Own(Vec<T>),
+    /// Part of a slab, which is kept.
+    Carved(&'static mut [T]),
+}
+
+impl<T> Deref for Room<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        match self {
+            Room::Own(numbers) => numbers,
+            Room::Carved(numbers) => numbers,
+        }
+    }
+}
+
+impl<T> DerefMut for Room<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        match self {
+            Room::Own(numbers) => numbers,
+            Room::Carved(numbers) => numbers,
+        }
+    }
+}
+
 /// The buffers of a thread that wait to be used again.
 #[derive(Debug)]
-struct Store<T> {
+struct Store<T: 'static> {
     /// By length, with what stands before their beginning.
-    waiting: BTreeMap<usize, Vec<Vec<T>>>,
+    waiting: BTreeMap<usize, Vec<Room<T>>>,
     /// Bytes of those.
     stored: usize,
     /// Bytes of the thread's buffers in use.
     live: usize,
     /// The most that those have been: as many may wait, so that reuse at most doubles what a thread has had at once.
     summit: usize,
+    /// What new ones are carved from.
+    slab: Slab<T>,
 }
 
-impl<T> Store<T> {
+impl<T: Real> Store<T> {
     const fn new() -> Self {
-        Store { waiting: BTreeMap::new(), stored: 0, live: 0, summit: 0 }
+        Store { waiting: BTreeMap::new(), stored: 0, live: 0, summit: 0, slab: Slab::new() }
     }
 
-    fn take(&mut self, len: usize) -> Option<Vec<T>> {
+    fn take(&mut self, len: usize) -> Option<Room<T>> {
         let data = self.waiting.get_mut(&len)?.pop()?;
         self.stored -= bytes_of::<T>(len);
         Some(data)
+    }
+
+    /// New memory, unless so much has been carved that all that may be in use and wait would fit: buffers of sizes that do not come again
+    /// have taken it, and are kept.
+    fn carve(&mut self, len: usize) -> Option<Room<T>> {
+        let most = (2 * self.summit).max(ALWAYS_STORED);
+        if self.slab.carved() + bytes_of::<T>(len) > most {
+            return None;
+        }
+        self.slab.carve(len).map(Room::Carved)
     }
 
     /// Counts a buffer as in use.
@@ -83,11 +145,11 @@ impl<T> Store<T> {
         self.summit = self.summit.max(self.live);
     }
 
-    /// Takes a buffer back that was in use. It is to wait, and comes back where there are enough.
-    fn give_back(&mut self, bytes: usize, data: Vec<T>) -> Option<Vec<T>> {
+    /// Takes a buffer back that was in use. It is to wait, and comes back where there are enough and the system can have it.
+    fn give_back(&mut self, bytes: usize, data: Room<T>) -> Option<Room<T>> {
         self.live -= bytes;
         let bytes = bytes_of::<T>(data.len());
-        if self.stored + bytes > self.summit.max(ALWAYS_STORED) {
+        if matches!(data, Room::Own(_)) && self.stored + bytes > self.summit.max(ALWAYS_STORED) {
             return Some(data);
         }
         self.stored += bytes;
@@ -126,7 +188,7 @@ fn bytes_of<T>(len: usize) -> usize {
 #[derive(Debug)]
 pub(crate) struct Buffer<T: Real> {
     /// The numbers, with some before and after them that are none of theirs.
-    data: Vec<T>,
+    data: Room<T>,
     /// Where the first is.
     start: usize,
     len: usize,
@@ -139,7 +201,7 @@ impl<T: Real> Buffer<T> {
     pub(crate) fn stale(len: usize) -> Self {
         let (bytes, home) = (bytes_of::<T>(len), slot());
         if bytes < ALIGNED {
-            return Buffer { data: vec![T::default(); len], start: 0, len, home };
+            return Buffer { data: Room::Own(vec![T::default(); len]), start: 0, len, home };
         }
         let room = len + LINE / size_of::<T>();
         let found = if bytes < LARGE {
@@ -149,9 +211,12 @@ impl<T: Real> Buffer<T> {
             let found = own.take(room);
             lend(&mut own, home, bytes);
             drop(own);
-            found.or_else(|| elsewhere(home, room))
+            found.or_else(|| elsewhere(home, room)).or_else(|| {
+                TAKEN.fetch_add(bytes, Ordering::Relaxed);
+                store::<T>(home).carve(room)
+            })
         };
-        let mut data = found.unwrap_or_else(|| vec![T::default(); room]);
+        let mut data = found.unwrap_or_else(|| Room::Own(vec![T::default(); room]));
         if cfg!(test) {
             // What is read before it is written shows.
             data.fill(T::from_f64(f64::NAN));
@@ -169,12 +234,12 @@ impl<T: Real> Buffer<T> {
 }
 
 /// A buffer that waits in the store of another thread.
-fn elsewhere<T: Real>(home: usize, len: usize) -> Option<Vec<T>> {
+fn elsewhere<T: Real>(home: usize, len: usize) -> Option<Room<T>> {
     (0..SLOTS).filter(|&slot| slot != home).find_map(|slot| store::<T>(slot).take(len))
 }
 
 /// Counts a buffer of a thread, whose store is held, as in use.
-fn lend<T>(store: &mut Store<T>, slot: usize, bytes: usize) {
+fn lend<T: Real>(store: &mut Store<T>, slot: usize, bytes: usize) {
     store.lend(bytes);
     LIVE[slot].0.fetch_add(bytes, Ordering::Relaxed);
     if PEAK_IS_WATCHED.load(Ordering::Relaxed) {
@@ -183,7 +248,7 @@ fn lend<T>(store: &mut Store<T>, slot: usize, bytes: usize) {
 }
 
 /// Ends the use of a buffer.
-fn give_back<T: Real>(home: usize, bytes: usize, data: Vec<T>) {
+fn give_back<T: Real>(home: usize, bytes: usize, data: Room<T>) {
     if bytes >= LARGE {
         // The store is free again before what it does not keep is given back to the system.
         let left = store::<T>(home).give_back(bytes, data);
@@ -194,7 +259,8 @@ fn give_back<T: Real>(home: usize, bytes: usize, data: Vec<T>) {
 
 impl<T: Real> Drop for Buffer<T> {
     fn drop(&mut self) {
-        give_back(self.home, bytes_of::<T>(self.len), std::mem::take(&mut self.data));
+        let data = std::mem::replace(&mut self.data, Room::Own(Vec::new()));
+        give_back(self.home, bytes_of::<T>(self.len), data);
     }
 }
 
@@ -289,6 +355,19 @@ mod tests {
         assert_eq!((again.as_ptr() as usize, again.home), (place, slot()));
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_store_carves_twice_what_was_in_use_at_most() {
+        let mut store = Store::<f32>::new();
+        let bytes = ALWAYS_STORED / 4;
+        let carved = |store: &mut Store<f32>| matches!(store.carve(bytes / 4), Some(Room::Carved(_)));
+        assert_eq!([(); 5].map(|()| carved(&mut store)), [true, true, true, true, false], "as much as may always wait");
+        for _ in 0..3 {
+            store.lend(bytes);
+        }
+        assert_eq!([(); 3].map(|()| carved(&mut store)), [true, true, false]);
+    }
+
     #[test]
     fn a_store_keeps_as_much_as_was_in_use() {
         let mut store = Store::<f32>::new();
@@ -296,12 +375,13 @@ mod tests {
         for _ in 0..3 {
             store.lend(bytes);
         }
+        let room = || Room::Own(vec![0.0; bytes / 4]);
         for _ in 0..3 {
-            assert_eq!(store.give_back(bytes, vec![0.0; bytes / 4]), None);
+            assert!(store.give_back(bytes, room()).is_none());
         }
         assert_eq!((store.live, store.stored, store.summit), (0, 3 * bytes, 3 * bytes));
         store.live = bytes;
-        assert!(store.give_back(bytes, vec![0.0; bytes / 4]).is_some(), "there are enough");
+        assert!(store.give_back(bytes, room()).is_some(), "there are enough");
         assert_eq!(store.stored, 3 * bytes);
     }
 }

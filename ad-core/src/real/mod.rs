@@ -28,6 +28,7 @@ pub trait Real:
     + Sync
     + fmt::Display
     + fmt::LowerExp
+    + bytemuck::Pod
     + 'static
 {
     /// `"f32"` or `"f64"`.
