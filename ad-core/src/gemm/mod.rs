@@ -3,11 +3,13 @@
 //!
 //! A product is cut into blocks of its result, along the inner dimension only where [few long rows](mod@inner_products) are, and blocks are
 //! shared out over the current rayon pool: one a thread where `faer` gives the same bits however a product is cut, else a number that depends
-//! on the sizes only. So a result does not depend on the number of threads.
+//! on the sizes only. So a result does not depend on the number of threads. Where a result takes [several steps](steps), such as a sum of products,
+//! each block goes through all of them.
 
 mod inner_products;
 mod narrow;
 mod small;
+mod steps;
 #[cfg(test)]
 mod tests;
 
@@ -19,12 +21,13 @@ use faer::{Accum, MatMut, MatRef, Par};
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::buffer::Buffer;
-use crate::parallel::{self, Apart, SLOTS, slot};
+use crate::parallel::{Apart, SLOTS, slot};
 use crate::real::Real;
 pub(crate) use inner_products::{InnerProducts, fill_symmetric, inner_products};
 use narrow::Narrow;
 use small::Small;
 pub(crate) use small::{SmallSizes, Square, UNIT, small_into};
+pub(crate) use steps::{CellSums, Output, Step, compute};
 
 /// A matrix of `rows × cols` numbers, stored row-major either as itself or as its transpose.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +60,7 @@ impl<'a, T: Real> Matrix<'a, T> {
     }
 
     /// Number of columns.
-    fn cols(self) -> usize {
+    pub(crate) fn cols(self) -> usize {
         self.cols
     }
 
@@ -122,63 +125,7 @@ const VECTOR: usize = 16;
 /// If the sizes do not fit.
 #[track_caller]
 pub fn matmul_into<T: Real>(c: &mut [T], onto: Onto<'_, T>, a: Matrix<'_, T>, b: Matrix<'_, T>) {
-    let (n, k, m) = (a.rows, a.cols, b.cols);
-    assert!(b.rows == k && c.len() == n * m, "product {n}×{k} by {}×{m} into {} numbers", b.rows, c.len());
-    counted(2 * (n * k * m) as u64);
-    if c.is_empty() {
-        return;
-    }
-    if !a.transposed && b.transposed && narrow::suits::<T>([n, k, m]) {
-        return narrow::narrow_into(c, onto, a, b, n * k * m >= CUT_FROM);
-    }
-    let run = if b.transposed && turned([n, k, m]) {
-        block_turned
-    } else if in_step(a, m) {
-        block_spaced
-    } else {
-        block
-    };
-    let [down, across] = if n * k * m < CUT_FROM { [1, 1] } else { cuts(n, m, a.transposed, most_blocks()) };
-    let (a, b, c) = (a.view(), b.view(), MatMut::from_row_major_slice_mut(c, n, m));
-    if down * across == 1 {
-        return run(c, onto, a, b);
-    }
-    let mut rest = c;
-    let mut blocks = Vec::with_capacity(down * across);
-    for rows in shares(n, down, 4) {
-        let a = a.subrows(rows.start, rows.len());
-        let (c, below) = rest.split_at_row_mut(rows.len());
-        rest = below;
-        blocks.extend(columns(c, onto, b, shares(m, across, VECTOR)).map(|(c, onto, b)| (c, onto, a, b)));
-    }
-    parallel::for_each(blocks, |(c, onto, a, b)| run(c, onto, a, b));
-}
-
-/// How many blocks a product is cut into, if it is large enough: one for each thread where that changes no bits. For `x86_64` with AVX2 or AVX-512,
-/// `faer` sums each number of the result over runs of 512 of the inner dimension, in order, whatever the sizes and the block; its products
-/// for other processors choose the runs by the sizes.
-fn most_blocks() -> usize {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-        return parallel::threads();
-    }
-    BLOCKS
-}
-
-/// Into how many parts the rows and the columns of a result are cut.
-///
-/// Columns come first: the second operand is then packed once in all, the first, in the layers' forward products the smaller one, read
-/// once a block. Of a transposed first operand a block of rows reads its own columns only, which is worth more: so the adjoint of a weight
-/// is cut, and the gradient of layers of 32×1024×1024 became 1.15 times as fast on two threads.
-fn cuts(n: usize, m: usize, a_transposed: bool, blocks: usize) -> [usize; 2] {
-    let parts = |len: usize, most: usize| (len / NARROWEST).clamp(1, most.max(1));
-    if a_transposed {
-        let down = parts(n, blocks);
-        [down, parts(m, blocks / down)]
-    } else {
-        let across = parts(m, blocks);
-        [parts(n, blocks / across), across]
-    }
+    compute([Output::new(c, [a.rows, b.cols], &[Step::Product(onto, a, b)])]);
 }
 
 /// `0..len` cut into `parts` ranges of about one length, at multiples of `unit`.

@@ -9,7 +9,6 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::{Matrix, Onto};
 use crate::kernel::{fuses, lanes};
-use crate::parallel;
 use crate::real::Real;
 
 /// Columns that are computed at once.
@@ -26,20 +25,12 @@ pub(super) fn suits<T: Real>([n, k, m]: [usize; 3]) -> bool {
     n >= 4 && FEW_COLS.contains(&m) && k >= 4 * lanes::<T>() && fuses()
 }
 
-/// c = onto + a b, of a matrix stored by rows and one stored by columns, on all threads or this one; c is row-major. Each number is summed in
-/// the same order for any number of threads.
-pub(super) fn narrow_into<T: Real>(
-    c: &mut [T],
-    onto: Onto<'_, T>,
-    a: Matrix<'_, T>,
-    b: Matrix<'_, T>,
-    share_out: bool,
-) {
-    let (n, k, m) = (a.rows(), b.rows(), b.cols());
-    let (a, b) = (a.data(), b.data());
-    let rows = if share_out { n.div_ceil(parallel::threads()).next_multiple_of(4) } else { n };
-    let tasks = c.chunks_mut(rows * m).zip(a.chunks(rows * k));
-    parallel::for_each(tasks, |(c, a)| T::narrow_rows(Rows { c, onto, a, b, k, apart: k, half: None }));
+/// Rows of c = onto + a b from the `top`-th on, of a matrix stored by rows and one stored by columns, on this thread; c is row-major. Each
+/// number is summed in the same order however many rows there are.
+pub(super) fn narrow_into<T: Real>(c: &mut [T], top: usize, onto: Onto<'_, T>, a: Matrix<'_, T>, b: Matrix<'_, T>) {
+    let (k, rows) = (a.cols(), c.len() / b.cols());
+    let a = &a.data()[top * k..(top + rows) * k];
+    T::narrow_rows(Rows { c, onto, a, b: b.data(), k, apart: k, half: None });
 }
 
 /// Whether one half of the inner products of n rows of k numbers is computed here: of so few rows, of which a general product would compute

@@ -106,6 +106,73 @@ fn results_do_not_depend_on_the_number_of_threads() {
     }
 }
 
+/// a b + c d with each number doubled between the two, and Σ (row + 2 column) times the number found there; beside it d, a product of its own.
+fn in_steps<T: Real>(threads: usize, [n, k, m]: [usize; 3]) -> (Vec<T>, Vec<T>, f64) {
+    let cast = |numbers: Vec<f64>| numbers.into_iter().map(T::from_f64).collect::<Vec<_>>();
+    let (a, b) = (cast(numbers(n * k, 0.7)), cast(numbers(k * m, 1.3)));
+    let (c, d) = (cast(numbers(n * 3, 0.9)), cast(numbers(3 * m, 0.4)));
+    let [a, b] = [Matrix::new(&a, n, k, false), Matrix::new(&b, k, m, true)];
+    let [c, d] = [Matrix::new(&c, n, 3, false), Matrix::new(&d, 3, m, false)];
+    let (mut sum, mut alone) = (vec![T::default(); n * m], vec![T::default(); n * m]);
+    let weighed = CellSums::new(n, m);
+    let double = |[top, left]: [usize; 2], cell: &mut [&mut [T]]| {
+        let mut of_cell = 0.0;
+        for (row, i) in cell.iter_mut().zip(top..) {
+            for (x, j) in row.iter_mut().zip(left..) {
+                of_cell += (i + 2 * j) as f64 * x.to_f64();
+                *x = *x + *x;
+            }
+        }
+        weighed.set([top, left], of_cell);
+    };
+    let steps = [Step::Product(Onto::Nothing, a, b), Step::Cells(&double), Step::Product(Onto::Present, c, d)];
+    let other = [Step::Product(Onto::Nothing, c, d)];
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+    pool.install(|| {
+        compute([Output::new(&mut sum, [n, m], &steps), Output::new(&mut alone, [n, m], &other)]);
+    });
+    (sum, alone, weighed.total())
+}
+
+#[test]
+fn every_number_goes_through_all_steps_once() {
+    for [n, k, m] in SIZES {
+        let (a, b, c, d) = (numbers(n * k, 0.7), numbers(k * m, 1.3), numbers(n * 3, 0.9), numbers(3 * m, 0.4));
+        let (sum, alone, weighed) = in_steps::<f64>(2, [n, k, m]);
+        let mut want_weighed = 0.0;
+        for i in 0..n {
+            for j in 0..m {
+                let first: f64 = (0..k).map(|l| a[i * k + l] * b[j * k + l]).sum();
+                let second: f64 = (0..3).map(|l| c[i * 3 + l] * d[l * m + j]).sum();
+                want_weighed += (i + 2 * j) as f64 * first;
+                let at = i * m + j;
+                approx::assert_relative_eq!(sum[at], 2.0 * first + second, max_relative = 1e-12, epsilon = 1e-12);
+                approx::assert_relative_eq!(alone[at], second, max_relative = 1e-12, epsilon = 1e-12);
+            }
+        }
+        approx::assert_relative_eq!(weighed, want_weighed, max_relative = 1e-10, epsilon = 1e-9);
+    }
+}
+
+#[test]
+fn nothing_goes_through_steps_without_harm() {
+    for sizes in [[0, 5, 3], [3, 5, 0], [3, 0, 2]] {
+        let (sum, alone, _) = in_steps::<f64>(2, sizes);
+        assert_eq!(sum, alone, "{sizes:?}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "product 2×3 by 3×4 into 9 numbers")]
+fn a_result_of_another_size_is_named() {
+    matmul_into(
+        &mut [0.0; 9],
+        Onto::Nothing,
+        Matrix::new(&[0.0; 6], 2, 3, false),
+        Matrix::new(&[0.0; 12], 3, 4, false),
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -115,6 +182,14 @@ proptest! {
     ) {
         bits_are_those_of_one_thread::<f32>([n, k, m], [ta, tb]);
         bits_are_those_of_one_thread::<f64>([n, k, m], [ta, tb]);
+    }
+
+    #[test]
+    fn no_sizes_make_steps_depend_on_the_number_of_threads(n in 1usize..300, k in 1usize..600, m in 1usize..450) {
+        let one = in_steps::<f32>(1, [n, k, m]);
+        for threads in [2, 3, 4, 7] {
+            prop_assert!(one == in_steps::<f32>(threads, [n, k, m]), "{threads} threads");
+        }
     }
 
     #[test]

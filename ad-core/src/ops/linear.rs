@@ -2,9 +2,9 @@
 
 use crate::array::{Array, At};
 use crate::buffer::Buffer;
-use crate::gemm::{Matrix, Onto, matmul_into};
+use crate::gemm::{Matrix, Onto, Output, compute, matmul_into};
 use crate::ops::binary::sum;
-use crate::ops::product::{Product, Sizes};
+use crate::ops::product::{Product, Sizes, sum_of_products};
 use crate::ops::{MatMul, Ops, recorded_as};
 use crate::primitive::{Advance, Cotangents, Kind, Multiple, Primitive, Tangent, Visit, jvp_one_by_one};
 use crate::real::Real;
@@ -88,17 +88,10 @@ impl Sizes {
 }
 
 /// a + b, each a product where both factors are there; `None` where neither is.
-fn sum_of_products<T: Real>(shape: &[usize], terms: [Option<[Matrix<'_, T>; 2]>; 2]) -> Option<Tensor<T>> {
-    if terms.iter().all(Option::is_none) {
-        return None;
-    }
-    Some(Tensor::filled(shape, |out| {
-        let mut onto = Onto::Nothing;
-        for [a, b] in terms.into_iter().flatten() {
-            matmul_into(out, onto, a, b);
-            onto = Onto::Present;
-        }
-    }))
+fn added_products<T: Real>(shape: &[usize], terms: [Option<[Matrix<'_, T>; 2]>; 2]) -> Option<Tensor<T>> {
+    let [a, b] = terms.iter().flatten().next()?;
+    let size = [a.rows(), b.cols()];
+    Some(Tensor::filled(shape, |out| compute([Output::new(out, size, &sum_of_products(Onto::Nothing, terms))])))
 }
 
 /// All axes but the last as rows.
@@ -195,13 +188,13 @@ impl Primitive for Linear {
         let sizes = Linear::sizes(x.shape(), w.shape(), None);
         let (zbar, dzbar) = (sizes.output(at.ybar), dybar.map(|d| sizes.output(d)));
         let terms = [dzbar.map(|d| [d, sizes.weight(w)]), dx[1].map(|dw| [zbar, sizes.weight(dw)])];
-        out.add_if_some(0, || sum_of_products(x.shape(), terms));
+        out.add_if_some(0, || added_products(x.shape(), terms));
         out.add_if_some(1, || match (dybar, dx[0]) {
             (Some(d), Some(dx)) if sizes.are_flat() => Some(sizes.stacked_adjoint([d, at.ybar], [x, dx])),
             (d, dx) => {
                 let terms = [d.map(|d| [d, x]), dx.map(|dx| [at.ybar, dx])];
                 let factors = |[zbar, x]: [_; 2]| [sizes.output(zbar).transpose(), sizes.left(x)];
-                sum_of_products(w.shape(), terms.map(|term| term.map(factors)))
+                added_products(w.shape(), terms.map(|term| term.map(factors)))
             }
         });
         if let (Some(d), 3) = (dybar, at.x.len()) {

@@ -17,9 +17,13 @@
 
 use std::ops::RangeInclusive;
 
+use smallvec::SmallVec;
+
 use crate::buffer::Buffer;
-use crate::gemm::{InnerProducts, Matrix, Onto, fill_symmetric, inner_products, matmul_into};
-use crate::kernel::{self, WeightedSum, fetch, inlined};
+use crate::gemm::{
+    CellSums, InnerProducts, Matrix, Onto, Output, Step, compute, fill_symmetric, inner_products, matmul_into,
+};
+use crate::kernel::{self, WeightedSum, fetch, vectorised};
 use crate::primitive::{Multiple, Visit};
 use crate::real::Real;
 use crate::sums;
@@ -191,14 +195,19 @@ impl<'a, T: Real> Product<'a, T> {
 
     /// Ż into `dz`.
     pub(crate) fn tangent(&self, dz: &mut [T]) {
-        let mut onto = self.dbias.map_or(Onto::Nothing, Onto::Row);
-        if let Some(dx) = self.dx {
-            matmul_into(dz, onto, dx, self.w);
-            onto = Onto::Present;
-        }
-        if let Some(dw) = self.dw {
-            matmul_into(dz, onto, self.x, dw);
-        }
+        let steps = self.tangent_steps();
+        compute([self.output(dz, &steps)]);
+    }
+
+    /// Ż = ẊW + XẆ, with the tangent of the bias.
+    fn tangent_steps(&self) -> SmallVec<[Step<'_, T>; 2]> {
+        let moved = [self.dx.map(|dx| [dx, self.w]), self.dw.map(|dw| [self.x, dw])];
+        sum_of_products(self.dbias.map_or(Onto::Nothing, Onto::Row), moved)
+    }
+
+    /// An array of the size of Z, and how it is computed.
+    fn output<'b>(&self, numbers: &'b mut [T], steps: &'b [Step<'b, T>]) -> Output<'b, T> {
+        Output::new(numbers, [self.sizes.rows, self.sizes.cols], steps)
     }
 
     /// Ż into `dz`, and the curvature term.
@@ -218,9 +227,9 @@ impl<'a, T: Real> Product<'a, T> {
     }
 
     fn direct(&self, dx: Matrix<'_, T>, dw: Matrix<'_, T>, zbar: &[T], dz: &mut [T]) -> f64 {
-        self.tangent(dz);
         let mut c = Buffer::stale(dz.len());
-        matmul_into(&mut c, Onto::Nothing, dx, dw);
+        let (tangent, curved) = (self.tangent_steps(), [Step::Product(Onto::Nothing, dx, dw)]);
+        compute([self.output(dz, &tangent), self.output(&mut c, &curved)]);
         2.0 * kernel::inner(&c, zbar)
     }
 
@@ -242,54 +251,59 @@ impl<'a, T: Real> Product<'a, T> {
             WeightedSum { out: &mut x, arrays: [self.x.data(), dx.data()], weights: [inverse, one] },
             WeightedSum { out: &mut w, arrays: [self.w.data(), dw.data()], weights: [one, scale] },
         ]);
-        let c = of_adjoint.filter(|c| s * c.abs() * self.amplification(zbar) < AMPLIFIED);
-        match c {
-            None => matmul_into(dz, Onto::Nothing, dx, dw),
-            Some(_) => self.outer_by_adjoint(dx, zbar, dz),
+        let sum = Step::Product(Onto::Present, self.x.over(&x), self.w.over(&w));
+        match of_adjoint.filter(|c| s * c.abs() * self.amplification(zbar) < AMPLIFIED) {
+            None => self.started_from([dx, dw], zbar, [inverse, scale], sum, dz),
+            Some(c) => {
+                // C over c, (ẊXᵀ)Z̄, of Ẇ = cXᵀZ̄.
+                let Sizes { rows, cols, .. } = self.sizes;
+                let mut outer = Buffer::stale(rows * rows);
+                matmul_into(&mut outer, Onto::Nothing, dx, self.x.transpose());
+                let curved = [Matrix::new(&outer, rows, rows, false), Matrix::new(zbar, rows, cols, false)];
+                c * self.started_from(curved, zbar, [inverse, T::from_f64(s * c)], sum, dz)
+            }
         }
-        let c = c.unwrap_or(1.0);
-        let term = self.start(zbar, [inverse, T::from_f64(s * c)], dz);
-        matmul_into(dz, Onto::Present, self.x.over(&x), self.w.over(&w));
-        2.0 * c * term
     }
 
-    /// (ẊXᵀ)Z̄ into `dz`: C = ẊẆ over c, for Ẇ = cXᵀZ̄.
-    fn outer_by_adjoint(&self, dx: Matrix<'_, T>, zbar: &[T], dz: &mut [T]) {
+    /// Ż of the two-product form, given factors of C and the product of sums, which is added to −Z/s − sC with the bias that is in Z; given
+    /// 1/s and s. Returns 2⟨C, Z̄⟩.
+    fn started_from(
+        &self,
+        [a, b]: [Matrix<'_, T>; 2],
+        zbar: &[T],
+        [inverse, scale]: [T; 2],
+        sum: Step<'_, T>,
+        dz: &mut [T],
+    ) -> f64 {
         let Sizes { rows, cols, .. } = self.sizes;
-        let mut outer = Buffer::stale(rows * rows);
-        matmul_into(&mut outer, Onto::Nothing, dx, self.x.transpose());
-        let (outer, zbar) = (Matrix::new(&outer, rows, rows, false), Matrix::new(zbar, rows, cols, false));
-        matmul_into(dz, Onto::Nothing, outer, zbar);
-    }
-
-    /// What Ż starts from in the place of C: −Z/s − sC, with the bias that is in Z, given 1/s and s. Returns ⟨C, Z̄⟩.
-    fn start(&self, zbar: &[T], [inverse, scale]: [T; 2], dz: &mut [T]) -> f64 {
-        let cols = self.sizes.cols;
         let bias = moved_bias(self.bias, self.dbias, inverse);
-        let row = inlined(
-            #[inline(always)]
-            |row: usize, dz: &mut [T]| {
-                // Copies, which stay in registers.
-                let (inverse, scale) = (inverse, scale);
-                let mut term = 0.0;
-                for (block, dz) in dz.chunks_mut(fetch::BLOCK).enumerate() {
-                    let first = block * fetch::BLOCK;
-                    let at = row * cols + first;
-                    fetch::ahead([self.z, zbar], at, dz.len());
-                    term += sums::inner_here(dz, &zbar[at..at + dz.len()]);
-                    for (dz, z) in dz.iter_mut().zip(&self.z[at..]) {
-                        *dz = -(inverse * *z + scale * *dz);
-                    }
-                    if let Some(bias) = &bias {
-                        for (dz, b) in dz.iter_mut().zip(&bias[first..]) {
-                            *dz = *dz + *b;
+        let terms = CellSums::new(rows, cols);
+        let start = |[top, left]: [usize; 2], cell: &mut [&mut [T]]| {
+            let term = vectorised(
+                #[inline(always)]
+                || {
+                    let (inverse, scale) = (inverse, scale);
+                    let mut term = 0.0;
+                    for (i, dz) in cell.iter_mut().enumerate() {
+                        let at = (top + i) * cols + left;
+                        fetch::ahead([self.z, zbar], at, dz.len());
+                        term += sums::inner_here(dz, &zbar[at..at + dz.len()]);
+                        for (dz, z) in dz.iter_mut().zip(&self.z[at..]) {
+                            *dz = -(inverse * *z + scale * *dz);
+                        }
+                        if let Some(bias) = &bias {
+                            for (dz, b) in dz.iter_mut().zip(&bias[left..]) {
+                                *dz = *dz + *b;
+                            }
                         }
                     }
-                }
-                term
-            },
-        );
-        kernel::pieces(dz, cols, 1, row)
+                    term
+                },
+            );
+            terms.set([top, left], term);
+        };
+        compute([self.output(dz, &[Step::Product(Onto::Nothing, a, b), Step::Cells(&start), sum])]);
+        2.0 * terms.total()
     }
 
     /// About ‖X‖‖Z̄‖/‖W‖: times sc how much larger than rounding the error is that C of the mixed form adds to ẊW.
@@ -325,14 +339,30 @@ impl<'a, T: Real> Product<'a, T> {
         let moved = (value != 0.0).then(|| self.row(-value));
         let row = moved.as_deref().or(self.dbias);
         let start = row.map_or(Onto::Nothing, Onto::Row);
-        if let Some(dx) = dx {
-            matmul_into(dz, start, dx, self.w);
-            if value != 0.0 {
-                term += 2.0 * value * (kernel::inner(zbar.data(), dz) - rows_by(zbar.data(), row));
-            }
+        let by_x = dx.map(|dx| [dx, self.w]);
+        let by_rows = Some([Matrix::new(&square, rows, rows, false), zbar]);
+        // λ⟨Z̄, ẊW⟩, of what stands there before c(XXᵀ)Z̄ is added.
+        let terms = CellSums::new(rows, cols);
+        let of_value = |[top, left]: [usize; 2], cell: &mut [&mut [T]]| {
+            let term = vectorised(
+                #[inline(always)]
+                || {
+                    let of_row = |(dz, i): (&&mut [T], usize)| {
+                        let zbar = &zbar.data()[i * cols + left..][..dz.len()];
+                        let start = row.map_or(0.0, |row| sums::inner_here(zbar, &row[left..left + dz.len()]));
+                        sums::inner_here(zbar, dz) - start
+                    };
+                    cell.iter().zip(top..).map(of_row).sum()
+                },
+            );
+            terms.set([top, left], term);
+        };
+        let mut steps = sum_of_products(start, [by_x, by_rows]);
+        if dx.is_some() && value != 0.0 {
+            steps.insert(1, Step::Cells(&of_value));
         }
-        let onto = if dx.is_some() { Onto::Present } else { start };
-        matmul_into(dz, onto, Matrix::new(&square, rows, rows, false), zbar);
+        compute([self.output(dz, &steps)]);
+        term += 2.0 * value * terms.total();
         if value != 0.0 {
             let lambda = T::from_f64(value);
             kernel::onto(
@@ -349,10 +379,13 @@ impl<'a, T: Real> Product<'a, T> {
 /// How many times larger than rounding the error of the mixed form may be at most: 1.5·10⁻⁵ of ẊW in single precision.
 const AMPLIFIED: f64 = 256.0;
 
-/// Σ over rows of their inner products with one row.
-fn rows_by<T: Real>(rows: &[T], row: Option<&[T]>) -> f64 {
-    let Some(row) = row else { return 0.0 };
-    rows.chunks_exact(row.len().max(1)).map(|z| kernel::inner(z, row)).sum()
+/// The steps to a sum of products, each where both factors are there; none where no product is.
+pub(crate) fn sum_of_products<'a, T: Real>(
+    mut onto: Onto<'a, T>,
+    terms: [Option<[Matrix<'a, T>; 2]>; 2],
+) -> SmallVec<[Step<'a, T>; 2]> {
+    let step = |[a, b]: [Matrix<'a, T>; 2]| Step::Product(std::mem::replace(&mut onto, Onto::Present), a, b);
+    terms.into_iter().flatten().map(step).collect()
 }
 
 /// The s for which X/s + Ẋ and W + sẆ are sums of terms of one size, a power of two so that it scales without rounding. `None`
