@@ -5,7 +5,7 @@
 //!
 //! A buffer of megabytes that comes fresh from the system costs a page fault every four kilobytes, more than filling it. A
 //! training step asks for the same sizes again and again, so buffers from [`LARGE`] bytes on go back to a store and come out
-//! of it again, with the numbers that they last held. On Linux a store carves them from [large pages](slab).
+//! of it again, with the numbers that they last held. On Linux a store carves them from large pages.
 //!
 //! Each thread has a store of its own, to which a buffer returns whoever drops it: threads that work side by side do not wait for each
 //! other, and a buffer stays in the cache of the core that wrote it.
