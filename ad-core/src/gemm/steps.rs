@@ -24,12 +24,12 @@ const CELL: [usize; 2] = [16, fetch::BLOCK];
 pub(crate) enum Step<'a, T> {
     /// A product, and what it does with what the step before left in its place.
     Product(Onto<'a, T>, Matrix<'a, T>, Matrix<'a, T>),
-    /// A function of each [cell](CELL), given its first row and column and the numbers in its place, row by row. Cells are the same however the
+    /// A function of the numbers in some neighbouring [cells](CELL), given their first row and column, row by row. Cells are the same however the
     /// result is cut, so that what is summed over one does not depend on the number of threads.
     Cells(&'a CellStep<'a, T>),
 }
 
-/// What is done to a cell.
+/// What is done to cells side by side.
 pub(crate) type CellStep<'a, T> = dyn Fn([usize; 2], &mut [&mut [T]]) + Sync + 'a;
 
 /// A number for each cell of a result, such as a sum over it, and their sum, whichever thread finds which.
@@ -46,9 +46,10 @@ impl CellSums {
         CellSums { bits: (0..down * across).map(|_| AtomicU64::new(0)).collect(), across }
     }
 
-    /// Sets that of the cell with this first row and column.
-    pub(crate) fn set(&self, [top, left]: [usize; 2], sum: f64) {
-        self.bits[top / CELL[0] * self.across + left / CELL[1]].store(sum.to_bits(), Ordering::Relaxed);
+    /// Sets those of cells side by side, of which the first has this first row and column.
+    pub(crate) fn set(&self, [top, left]: [usize; 2], sums: &[f64]) {
+        let places = &self.bits[top / CELL[0] * self.across + left / CELL[1]..];
+        places.iter().zip(sums).for_each(|(bits, sum)| bits.store(sum.to_bits(), Ordering::Relaxed));
     }
 
     /// The sum of all, in the order of the cells.
@@ -262,14 +263,29 @@ impl<T: Real> Block<'_, T> {
         let mut c = self.place.view();
         let (rows, cols) = (c.nrows(), c.ncols());
         for i in (0..rows).step_by(CELL[0]) {
-            for j in (0..cols).step_by(CELL[1]) {
-                let size = [CELL[0].min(rows - i), CELL[1].min(cols - j)];
-                let cell = c.as_mut().submatrix_mut(i, j, size[0], size[1]);
-                let mut numbers: SmallVec<[&mut [T]; CELL[0]]> = cell.row_iter_mut().map(slice).collect();
-                f([top + i, left + j], &mut numbers);
-            }
+            let band = c.as_mut().submatrix_mut(i, 0, CELL[0].min(rows - i), cols);
+            let mut numbers: SmallVec<[&mut [T]; CELL[0]]> = band.row_iter_mut().map(slice).collect();
+            f([top + i, left], &mut numbers);
         }
     }
+}
+
+/// Calls `f` with each row of some cells side by side, the number of its first column and the part of the row in one cell, and gives the sums
+/// over each cell of what it returns. For use within a kernel.
+#[inline(always)]
+pub(crate) fn sums_of_cells<T>(
+    [top, left]: [usize; 2],
+    cells: &mut [&mut [T]],
+    mut f: impl FnMut([usize; 2], &mut [T]) -> f64,
+) -> SmallVec<[f64; 8]> {
+    let mut sums = SmallVec::new();
+    for (i, row) in cells.iter_mut().enumerate() {
+        sums.resize(row.len().div_ceil(CELL[1]), 0.0);
+        for (j, (numbers, sum)) in row.chunks_mut(CELL[1]).zip(&mut sums).enumerate() {
+            *sum += f([top + i, left + j * CELL[1]], numbers);
+        }
+    }
+    sums
 }
 
 /// The numbers of a row of a result.

@@ -115,15 +115,16 @@ fn in_steps<T: Real>(threads: usize, [n, k, m]: [usize; 3]) -> (Vec<T>, Vec<T>, 
     let [c, d] = [Matrix::new(&c, n, 3, false), Matrix::new(&d, 3, m, false)];
     let (mut sum, mut alone) = (vec![T::default(); n * m], vec![T::default(); n * m]);
     let weighed = CellSums::new(n, m);
-    let double = |[top, left]: [usize; 2], cell: &mut [&mut [T]]| {
-        let mut of_cell = 0.0;
-        for (row, i) in cell.iter_mut().zip(top..) {
-            for (x, j) in row.iter_mut().zip(left..) {
-                of_cell += (i + 2 * j) as f64 * x.to_f64();
+    let double = |first: [usize; 2], cells: &mut [&mut [T]]| {
+        let of_cells = sums_of_cells(first, cells, |[i, left], numbers| {
+            let mut sum = 0.0;
+            for (x, j) in numbers.iter_mut().zip(left..) {
+                sum += (i + 2 * j) as f64 * x.to_f64();
                 *x = *x + *x;
             }
-        }
-        weighed.set([top, left], of_cell);
+            sum
+        });
+        weighed.set(first, &of_cells);
     };
     let steps = [Step::Product(Onto::Nothing, a, b), Step::Cells(&double), Step::Product(Onto::Present, c, d)];
     let other = [Step::Product(Onto::Nothing, c, d)];

@@ -22,6 +22,7 @@ use smallvec::SmallVec;
 use crate::buffer::Buffer;
 use crate::gemm::{
     CellSums, InnerProducts, Matrix, Onto, Output, Step, compute, fill_symmetric, inner_products, matmul_into,
+    sums_of_cells,
 };
 use crate::kernel::{self, WeightedSum, fetch, vectorised};
 use crate::primitive::{Multiple, Visit};
@@ -278,29 +279,33 @@ impl<'a, T: Real> Product<'a, T> {
         let Sizes { rows, cols, .. } = self.sizes;
         let bias = moved_bias(self.bias, self.dbias, inverse);
         let terms = CellSums::new(rows, cols);
-        let start = |[top, left]: [usize; 2], cell: &mut [&mut [T]]| {
-            let term = vectorised(
+        let start = |first: [usize; 2], cells: &mut [&mut [T]]| {
+            let of_cells = vectorised(
                 #[inline(always)]
                 || {
                     let (inverse, scale) = (inverse, scale);
-                    let mut term = 0.0;
-                    for (i, dz) in cell.iter_mut().enumerate() {
-                        let at = (top + i) * cols + left;
-                        fetch::ahead([self.z, zbar], at, dz.len());
-                        term += sums::inner_here(dz, &zbar[at..at + dz.len()]);
-                        for (dz, z) in dz.iter_mut().zip(&self.z[at..]) {
-                            *dz = -(inverse * *z + scale * *dz);
-                        }
-                        if let Some(bias) = &bias {
-                            for (dz, b) in dz.iter_mut().zip(&bias[left..]) {
-                                *dz = *dz + *b;
+                    sums_of_cells(
+                        first,
+                        cells,
+                        #[inline(always)]
+                        |[i, j], dz| {
+                            let at = i * cols + j;
+                            fetch::ahead([self.z, zbar], at, dz.len());
+                            let term = sums::inner_here(dz, &zbar[at..at + dz.len()]);
+                            for (dz, z) in dz.iter_mut().zip(&self.z[at..]) {
+                                *dz = -(inverse * *z + scale * *dz);
                             }
-                        }
-                    }
-                    term
+                            if let Some(bias) = &bias {
+                                for (dz, b) in dz.iter_mut().zip(&bias[j..]) {
+                                    *dz = *dz + *b;
+                                }
+                            }
+                            term
+                        },
+                    )
                 },
             );
-            terms.set([top, left], term);
+            terms.set(first, &of_cells);
         };
         compute([self.output(dz, &[Step::Product(Onto::Nothing, a, b), Step::Cells(&start), sum])]);
         2.0 * terms.total()
@@ -343,19 +348,23 @@ impl<'a, T: Real> Product<'a, T> {
         let by_rows = Some([Matrix::new(&square, rows, rows, false), zbar]);
         // λ⟨Z̄, ẊW⟩, of what stands there before c(XXᵀ)Z̄ is added.
         let terms = CellSums::new(rows, cols);
-        let of_value = |[top, left]: [usize; 2], cell: &mut [&mut [T]]| {
-            let term = vectorised(
+        let of_value = |first: [usize; 2], cells: &mut [&mut [T]]| {
+            let of_cells = vectorised(
                 #[inline(always)]
                 || {
-                    let of_row = |(dz, i): (&&mut [T], usize)| {
-                        let zbar = &zbar.data()[i * cols + left..][..dz.len()];
-                        let start = row.map_or(0.0, |row| sums::inner_here(zbar, &row[left..left + dz.len()]));
-                        sums::inner_here(zbar, dz) - start
-                    };
-                    cell.iter().zip(top..).map(of_row).sum()
+                    sums_of_cells(
+                        first,
+                        cells,
+                        #[inline(always)]
+                        |[i, j], dz| {
+                            let zbar = &zbar.data()[i * cols + j..][..dz.len()];
+                            let start = row.map_or(0.0, |row| sums::inner_here(zbar, &row[j..j + dz.len()]));
+                            sums::inner_here(zbar, dz) - start
+                        },
+                    )
                 },
             );
-            terms.set([top, left], term);
+            terms.set(first, &of_cells);
         };
         let mut steps = sum_of_products(start, [by_x, by_rows]);
         if dx.is_some() && value != 0.0 {
