@@ -27,7 +27,7 @@ pub(crate) use inner_products::{InnerProducts, fill_symmetric, inner_products};
 use narrow::Narrow;
 use small::Small;
 pub(crate) use small::{SmallSizes, Square, UNIT, small_into};
-pub(crate) use steps::{CellSums, Output, Step, compute, sums_of_cells};
+pub(crate) use steps::{CellSums, Output, Step, compute};
 
 /// A matrix of `rows × cols` numbers, stored row-major either as itself or as its transpose.
 #[derive(Clone, Copy, Debug)]

@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use faer::MatMut;
+use pulp::Arch;
 use smallvec::SmallVec;
 
 use super::narrow::{self, narrow_into};
@@ -32,7 +33,7 @@ pub(crate) enum Step<'a, T> {
 /// What is done to cells side by side.
 pub(crate) type CellStep<'a, T> = dyn Fn([usize; 2], &mut [&mut [T]]) + Sync + 'a;
 
-/// A number for each cell of a result, such as a sum over it, and their sum, whichever thread finds which.
+/// A sum over each cell of a result, and over all, whichever thread finds which.
 pub(crate) struct CellSums {
     /// Their bits: numbers that threads share.
     bits: Vec<AtomicU64>,
@@ -46,10 +47,27 @@ impl CellSums {
         CellSums { bits: (0..down * across).map(|_| AtomicU64::new(0)).collect(), across }
     }
 
-    /// Sets those of cells side by side, of which the first has this first row and column.
-    pub(crate) fn set(&self, [top, left]: [usize; 2], sums: &[f64]) {
-        let places = &self.bits[top / CELL[0] * self.across + left / CELL[1]..];
-        places.iter().zip(sums).for_each(|(bits, sum)| bits.store(sum.to_bits(), Ordering::Relaxed));
+    /// Calls `f` with the row, the first column and the numbers of each row of each of some cells side by side, given their first row and
+    /// column, and adds what it returns to the cell's sum. Compiled for the processor's vector instructions if `f` is marked `inline(always)`.
+    pub(crate) fn add<T>(
+        &self,
+        [top, left]: [usize; 2],
+        cells: &mut [&mut [T]],
+        mut f: impl FnMut([usize; 2], &mut [T]) -> f64,
+    ) {
+        let sums = &self.bits[top / CELL[0] * self.across + left / CELL[1]..];
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for (row, i) in cells.iter_mut().zip(top..) {
+                    for ((numbers, sum), j) in row.chunks_mut(CELL[1]).zip(sums).zip((left..).step_by(CELL[1])) {
+                        // Its thread alone has the cell.
+                        let found = f64::from_bits(sum.load(Ordering::Relaxed)) + f([i, j], numbers);
+                        sum.store(found.to_bits(), Ordering::Relaxed);
+                    }
+                }
+            },
+        );
     }
 
     /// The sum of all, in the order of the cells.
@@ -73,20 +91,26 @@ impl<'a, T: Real> Output<'a, T> {
     /// If the sizes of a step or the numbers do not fit.
     #[track_caller]
     pub(crate) fn new(numbers: &'a mut [T], [rows, cols]: [usize; 2], steps: &'a [Step<'a, T>]) -> Self {
-        for step in steps {
-            if let Step::Product(_, a, b) = step {
-                let (n, k, m) = (a.rows, a.cols, b.cols);
-                let fit = [n, m, b.rows, numbers.len()] == [rows, cols, k, n * m];
-                assert!(fit, "product {n}×{k} by {}×{m} into {} numbers", b.rows, numbers.len());
-            }
+        let output = Output { numbers, rows, cols, steps };
+        for [a, b] in output.products() {
+            let (n, k, m, len) = (a.rows, a.cols, b.cols, output.numbers.len());
+            let fit = [n, m, b.rows, len] == [rows, cols, k, n * m];
+            assert!(fit, "product {n}×{k} by {}×{m} into {len} numbers", b.rows);
         }
-        Output { numbers, rows, cols, steps }
+        output
+    }
+
+    /// The factors of all products.
+    fn products(&self) -> impl Iterator<Item = [Matrix<'a, T>; 2]> + use<'a, T> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Product(_, a, b) => Some([*a, *b]),
+            Step::Cells(_) => None,
+        })
     }
 
     /// Multiply-adds of all products.
     fn work(&self) -> usize {
-        let inner = self.steps.iter().map(|step| if let Step::Product(_, a, _) = step { a.cols } else { 0 });
-        self.rows * self.cols * inner.sum::<usize>()
+        self.rows * self.cols * self.products().map(|[a, _]| a.cols).sum::<usize>()
     }
 
     /// Into how many parts the rows and the columns are cut.
@@ -95,9 +119,7 @@ impl<'a, T: Real> Output<'a, T> {
     /// once a block. Of a transposed first operand a block of rows reads its own columns only, which is worth more: so the adjoint of a weight
     /// is cut, and the gradient of layers of 32×1024×1024 became 1.15 times as fast on two threads.
     fn cuts(&self, unit: [usize; 2]) -> [usize; 2] {
-        let first =
-            self.steps.iter().find_map(|step| if let Step::Product(_, a, b) = step { Some((*a, *b)) } else { None });
-        let Some((a, b)) = first else { return [1, 1] };
+        let Some([a, b]) = self.products().next() else { return [1, 1] };
         let least = match way(a, b) {
             Way::Narrow => [unit[0], NARROWEST],
             _ => unit.map(|unit| unit.max(NARROWEST)),
@@ -268,24 +290,6 @@ impl<T: Real> Block<'_, T> {
             f([top + i, left], &mut numbers);
         }
     }
-}
-
-/// Calls `f` with each row of some cells side by side, the number of its first column and the part of the row in one cell, and gives the sums
-/// over each cell of what it returns. For use within a kernel.
-#[inline(always)]
-pub(crate) fn sums_of_cells<T>(
-    [top, left]: [usize; 2],
-    cells: &mut [&mut [T]],
-    mut f: impl FnMut([usize; 2], &mut [T]) -> f64,
-) -> SmallVec<[f64; 8]> {
-    let mut sums = SmallVec::new();
-    for (i, row) in cells.iter_mut().enumerate() {
-        sums.resize(row.len().div_ceil(CELL[1]), 0.0);
-        for (j, (numbers, sum)) in row.chunks_mut(CELL[1]).zip(&mut sums).enumerate() {
-            *sum += f([top + i, left + j * CELL[1]], numbers);
-        }
-    }
-    sums
 }
 
 /// The numbers of a row of a result.

@@ -116,7 +116,7 @@ fn in_steps<T: Real>(threads: usize, [n, k, m]: [usize; 3]) -> (Vec<T>, Vec<T>, 
     let (mut sum, mut alone) = (vec![T::default(); n * m], vec![T::default(); n * m]);
     let weighed = CellSums::new(n, m);
     let double = |first: [usize; 2], cells: &mut [&mut [T]]| {
-        let of_cells = sums_of_cells(first, cells, |[i, left], numbers| {
+        weighed.add(first, cells, |[i, left], numbers| {
             let mut sum = 0.0;
             for (x, j) in numbers.iter_mut().zip(left..) {
                 sum += (i + 2 * j) as f64 * x.to_f64();
@@ -124,7 +124,6 @@ fn in_steps<T: Real>(threads: usize, [n, k, m]: [usize; 3]) -> (Vec<T>, Vec<T>, 
             }
             sum
         });
-        weighed.set(first, &of_cells);
     };
     let steps = [Step::Product(Onto::Nothing, a, b), Step::Cells(&double), Step::Product(Onto::Present, c, d)];
     let other = [Step::Product(Onto::Nothing, c, d)];

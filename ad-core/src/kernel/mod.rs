@@ -133,11 +133,6 @@ pub(crate) fn inlined<T, F: Fn(usize, &mut [T]) -> f64>(f: F) -> F {
     f
 }
 
-/// What a closure gives, compiled for the processor's vector instructions; to be marked as for [`inlined`].
-pub(crate) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
-    Arch::new().dispatch(f)
-}
-
 /// Calls `f` with the number of each piece of `size` elements of `out`, such as a row or an image, and the piece, all of which it
 /// writes; the last may be smaller. Returns the sum of what it returns. `weight` is about how many times the work of an addition one
 /// element is.

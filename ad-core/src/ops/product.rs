@@ -22,9 +22,8 @@ use smallvec::SmallVec;
 use crate::buffer::Buffer;
 use crate::gemm::{
     CellSums, InnerProducts, Matrix, Onto, Output, Step, compute, fill_symmetric, inner_products, matmul_into,
-    sums_of_cells,
 };
-use crate::kernel::{self, WeightedSum, fetch, vectorised};
+use crate::kernel::{self, WeightedSum, fetch};
 use crate::primitive::{Multiple, Visit};
 use crate::real::Real;
 use crate::sums;
@@ -254,21 +253,21 @@ impl<'a, T: Real> Product<'a, T> {
         ]);
         let sum = Step::Product(Onto::Present, self.x.over(&x), self.w.over(&w));
         match of_adjoint.filter(|c| s * c.abs() * self.amplification(zbar) < AMPLIFIED) {
-            None => self.started_from([dx, dw], zbar, [inverse, scale], sum, dz),
+            None => self.finish_two_product([dx, dw], zbar, [inverse, scale], sum, dz),
             Some(c) => {
                 // C over c, (ẊXᵀ)Z̄, of Ẇ = cXᵀZ̄.
                 let Sizes { rows, cols, .. } = self.sizes;
                 let mut outer = Buffer::stale(rows * rows);
                 matmul_into(&mut outer, Onto::Nothing, dx, self.x.transpose());
                 let curved = [Matrix::new(&outer, rows, rows, false), Matrix::new(zbar, rows, cols, false)];
-                c * self.started_from(curved, zbar, [inverse, T::from_f64(s * c)], sum, dz)
+                c * self.finish_two_product(curved, zbar, [inverse, T::from_f64(s * c)], sum, dz)
             }
         }
     }
 
     /// Ż of the two-product form, given factors of C and the product of sums, which is added to −Z/s − sC with the bias that is in Z; given
     /// 1/s and s. Returns 2⟨C, Z̄⟩.
-    fn started_from(
+    fn finish_two_product(
         &self,
         [a, b]: [Matrix<'_, T>; 2],
         zbar: &[T],
@@ -280,32 +279,27 @@ impl<'a, T: Real> Product<'a, T> {
         let bias = moved_bias(self.bias, self.dbias, inverse);
         let terms = CellSums::new(rows, cols);
         let start = |first: [usize; 2], cells: &mut [&mut [T]]| {
-            let of_cells = vectorised(
+            // Copies, which stay in registers.
+            let (inverse, scale) = (inverse, scale);
+            terms.add(
+                first,
+                cells,
                 #[inline(always)]
-                || {
-                    let (inverse, scale) = (inverse, scale);
-                    sums_of_cells(
-                        first,
-                        cells,
-                        #[inline(always)]
-                        |[i, j], dz| {
-                            let at = i * cols + j;
-                            fetch::ahead([self.z, zbar], at, dz.len());
-                            let term = sums::inner_here(dz, &zbar[at..at + dz.len()]);
-                            for (dz, z) in dz.iter_mut().zip(&self.z[at..]) {
-                                *dz = -(inverse * *z + scale * *dz);
-                            }
-                            if let Some(bias) = &bias {
-                                for (dz, b) in dz.iter_mut().zip(&bias[j..]) {
-                                    *dz = *dz + *b;
-                                }
-                            }
-                            term
-                        },
-                    )
+                |[i, j], dz| {
+                    let at = i * cols + j;
+                    fetch::ahead([self.z, zbar], at, dz.len());
+                    let term = sums::inner_here(dz, &zbar[at..at + dz.len()]);
+                    for (dz, z) in dz.iter_mut().zip(&self.z[at..]) {
+                        *dz = -(inverse * *z + scale * *dz);
+                    }
+                    if let Some(bias) = &bias {
+                        for (dz, b) in dz.iter_mut().zip(&bias[j..]) {
+                            *dz = *dz + *b;
+                        }
+                    }
+                    term
                 },
             );
-            terms.set(first, &of_cells);
         };
         compute([self.output(dz, &[Step::Product(Onto::Nothing, a, b), Step::Cells(&start), sum])]);
         2.0 * terms.total()
@@ -346,41 +340,31 @@ impl<'a, T: Real> Product<'a, T> {
         let start = row.map_or(Onto::Nothing, Onto::Row);
         let by_x = dx.map(|dx| [dx, self.w]);
         let by_rows = Some([Matrix::new(&square, rows, rows, false), zbar]);
-        // λ⟨Z̄, ẊW⟩, of what stands there before c(XXᵀ)Z̄ is added.
-        let terms = CellSums::new(rows, cols);
-        let of_value = |first: [usize; 2], cells: &mut [&mut [T]]| {
-            let of_cells = vectorised(
+        // λZ onto the first product, after ⟨Z̄, ẊW⟩ where that is ẊW.
+        let (lambda, terms) = (T::from_f64(value), CellSums::new(rows, cols));
+        let add_value = |first: [usize; 2], cells: &mut [&mut [T]]| {
+            terms.add(
+                first,
+                cells,
                 #[inline(always)]
-                || {
-                    sums_of_cells(
-                        first,
-                        cells,
-                        #[inline(always)]
-                        |[i, j], dz| {
-                            let zbar = &zbar.data()[i * cols + j..][..dz.len()];
-                            let start = row.map_or(0.0, |row| sums::inner_here(zbar, &row[j..j + dz.len()]));
-                            sums::inner_here(zbar, dz) - start
-                        },
-                    )
+                |[i, j], dz| {
+                    let here = i * cols + j..i * cols + j + dz.len();
+                    let (z, zbar) = (&self.z[here.clone()], &zbar.data()[here]);
+                    let start = || row.map_or(0.0, |row| sums::inner_here(zbar, &row[j..j + dz.len()]));
+                    let term = if dx.is_some() { sums::inner_here(zbar, dz) - start() } else { 0.0 };
+                    for (dz, &z) in dz.iter_mut().zip(z) {
+                        *dz = *dz + lambda * z;
+                    }
+                    term
                 },
             );
-            terms.set(first, &of_cells);
         };
         let mut steps = sum_of_products(start, [by_x, by_rows]);
-        if dx.is_some() && value != 0.0 {
-            steps.insert(1, Step::Cells(&of_value));
+        if value != 0.0 {
+            steps.insert(1, Step::Cells(&add_value));
         }
         compute([self.output(dz, &steps)]);
         term += 2.0 * value * terms.total();
-        if value != 0.0 {
-            let lambda = T::from_f64(value);
-            kernel::onto(
-                dz,
-                self.z,
-                #[inline(always)]
-                move |d, z| d + lambda * z,
-            );
-        }
         term
     }
 }
