@@ -61,7 +61,7 @@
 //! | [`work`], [`levels`] | what sweeps, and nested duals, cost in operations and bytes, before they run |
 //! | [`matrix`] | products over plain slices, for formulas that are not differentiated |
 //! | [`parallel`] | short tasks on several threads |
-//! | [`buffer`] | buffers kept for reuse, and how many bytes are in use |
+//! | [`buffer`] | buffers kept for reuse, how many bytes are in use, and how many were new |
 //! | [`check`](mod@check) | a derivative checker for functions and primitives of one's own |
 //! | [`show`](fn@show) | a tape as text |
 //! | [`tree`] | what transforms differentiate with respect to: arrays, slices, named parameters |
