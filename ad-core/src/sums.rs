@@ -125,6 +125,38 @@ pub(crate) fn sum_here<T: Real>(a: &[T]) -> f64 {
 /// Running sums that a sum is interleaved in.
 const LANES: usize = 32;
 
+/// A sum Σ f(aᵢ, bᵢ) in double precision that goes on from array to array, in interleaved lanes. For use within a kernel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RunningSum([f64; LANES]);
+
+impl RunningSum {
+    /// Zero.
+    pub(crate) const ZERO: RunningSum = RunningSum([0.0; LANES]);
+
+    /// Adds Σ f(aᵢ, bᵢ).
+    #[inline(always)]
+    pub(crate) fn add_pairs<T: Real>(&mut self, a: &[T], b: &[T], f: impl Fn(f64, f64) -> f64) {
+        let ((a, few_a), (b, few_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+        // A copy, which stays in registers.
+        let mut lanes = self.0;
+        for (a, b) in a.iter().zip(b) {
+            for l in 0..LANES {
+                lanes[l] += f(a[l].to_f64(), b[l].to_f64());
+            }
+        }
+        for ((lane, a), b) in lanes.iter_mut().zip(few_a).zip(few_b) {
+            *lane += f(a.to_f64(), b.to_f64());
+        }
+        self.0 = lanes;
+    }
+
+    /// The sum so far.
+    #[inline(always)]
+    pub(crate) fn total(self) -> f64 {
+        sum_of_lanes(self.0)
+    }
+}
+
 /// The sum of the lanes, a power of two of them, by halves.
 #[inline(always)]
 fn sum_of_lanes<S: Copy + Add<Output = S>, const N: usize>(mut lanes: [S; N]) -> S {
@@ -156,6 +188,20 @@ mod tests {
             for ((own, double), size) in own.into_iter().zip(double).zip(sizes) {
                 assert!((own - double).abs() <= roundings * f64::from(f32::EPSILON) * size, "{n}: {own} for {double}");
             }
+        }
+    }
+
+    #[test]
+    fn a_running_sum_is_that_of_all_arrays() {
+        for lengths in [vec![], vec![0], vec![31, 1], vec![32, 33, 100], vec![7; 9]] {
+            let (mut sum, mut want) = (RunningSum::ZERO, 0.0);
+            for n in lengths {
+                let a: Vec<f64> = (0..n).map(|i| f64::from(i) * 0.5).collect();
+                sum.add_pairs(&a, &a, |a, b| a * b);
+                want += a.iter().map(|a| a * a).sum::<f64>();
+            }
+            // Quarters of whole numbers are summed without rounding.
+            assert_eq!(sum.total(), want);
         }
     }
 

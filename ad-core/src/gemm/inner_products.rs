@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use faer::{MatMut, MatRef};
+use smallvec::SmallVec;
 
 use super::narrow::{half_into, suits_half};
 use super::{BLOCKS, CUT_FROM, Matrix, NARROWEST, Onto, VECTOR, block, columns, counted, shares};
@@ -71,18 +72,23 @@ pub(crate) type Sums<T> = Vec<Buffer<T>>;
 pub(crate) fn inner_products<T: Real>(of: &[InnerProducts<'_, T>]) -> Vec<Sums<T>> {
     let size = |of: &InnerProducts<'_, T>| of.a.rows() * of.b.rows();
     let mut found: Vec<Sums<T>> = of.iter().map(|of| of.slices().map(|_| Buffer::stale(size(of))).collect()).collect();
-    let mut tasks = Vec::new();
+    // The n-th part of each array is one task: those of one array take about as long.
+    let mut tasks: Vec<SmallVec<[Task<'_, T>; 3]>> = Vec::new();
     for (of, found) in of.iter().zip(&mut found) {
         counted(of.flops());
-        for (slice, c) in of.slices().zip(found) {
-            if of.half && suits_half(of.a) {
-                tasks.extend(in_rows(of.a, slice, c));
-            } else {
-                tasks.extend(in_strips(of, slice, c));
+        let parts = of.slices().zip(found).flat_map(|(slice, c)| match of.half && suits_half(of.a) {
+            true => in_rows(of.a, slice, c),
+            false => in_strips(of, slice, c),
+        });
+        for (i, part) in parts.enumerate() {
+            if i == tasks.len() {
+                tasks.push(SmallVec::new());
             }
+            tasks[i].push(part);
         }
     }
     let flops: u64 = of.iter().map(InnerProducts::flops).sum();
+    let run = |parts: SmallVec<[Task<'_, T>; 3]>| parts.into_iter().for_each(run);
     if flops < 2 * CUT_FROM as u64 {
         tasks.into_iter().for_each(run)
     } else {
@@ -136,7 +142,9 @@ fn in_strips<'a, T: Real>(of: &InnerProducts<'a, T>, slice: Range<usize>, c: &'a
     let (a, b, mut rest) = (part(of.a), part(of.b).transpose(), MatMut::from_row_major_slice_mut(c, n, m));
     if !of.half {
         let groups = shares(m, (m / NARROWEST).clamp(1, BLOCKS), VECTOR);
-        return columns(rest, Onto::Nothing, b, groups).map(|(c, _, b)| Task::Strip(c, a, b)).collect();
+        return columns(rest, Onto::Nothing, groups)
+            .map(|(c, _, cols)| Task::Strip(c, a, b.subcols(cols.start, cols.len())))
+            .collect();
     }
     let mut strips = Vec::new();
     let mut from = 0;

@@ -6,6 +6,7 @@
 //! on the sizes only. So a result does not depend on the number of threads. Where a result takes [several steps](steps), such as a sum of products,
 //! each block goes through all of them.
 
+mod factor;
 mod inner_products;
 mod narrow;
 mod small;
@@ -23,6 +24,7 @@ use pulp::{Arch, Simd, WithSimd};
 use crate::buffer::Buffer;
 use crate::parallel::{Apart, SLOTS, slot};
 use crate::real::Real;
+pub(crate) use factor::Factor;
 pub(crate) use inner_products::{InnerProducts, fill_symmetric, inner_products};
 use narrow::Narrow;
 use small::Small;
@@ -62,6 +64,11 @@ impl<'a, T: Real> Matrix<'a, T> {
     /// Number of columns.
     pub(crate) fn cols(self) -> usize {
         self.cols
+    }
+
+    /// Whether its transpose is what is stored.
+    pub(crate) fn transposed(self) -> bool {
+        self.transposed
     }
 
     /// The numbers, in the order of storage.
@@ -125,7 +132,7 @@ const VECTOR: usize = 16;
 /// If the sizes do not fit.
 #[track_caller]
 pub fn matmul_into<T: Real>(c: &mut [T], onto: Onto<'_, T>, a: Matrix<'_, T>, b: Matrix<'_, T>) {
-    compute([Output::new(c, [a.rows, b.cols], &[Step::Product(onto, a, b)])]);
+    compute([Output::new(c, [a.rows, b.cols], &[Step::Product(onto, a, b.into())])]);
 }
 
 /// `0..len` cut into `parts` ranges of about one length, at multiples of `unit`.
@@ -134,13 +141,12 @@ fn shares(len: usize, parts: usize, unit: usize) -> impl Iterator<Item = Range<u
     (0..parts).map(move |i| cut(i)..cut(i + 1))
 }
 
-/// A result and what it starts from cut into these groups of columns, each with its columns of the second operand.
+/// A result and what it starts from cut into these groups of columns.
 fn columns<'a, T: Real>(
     c: MatMut<'a, T>,
     onto: Onto<'a, T>,
-    b: MatRef<'a, T>,
     groups: impl IntoIterator<Item = Range<usize>>,
-) -> impl Iterator<Item = (MatMut<'a, T>, Onto<'a, T>, MatRef<'a, T>)> {
+) -> impl Iterator<Item = (MatMut<'a, T>, Onto<'a, T>, Range<usize>)> {
     groups.into_iter().scan(Some(c), move |rest, cols| {
         let (c, others) = rest.take()?.split_at_col_mut(cols.len());
         *rest = Some(others);
@@ -148,7 +154,7 @@ fn columns<'a, T: Real>(
             Onto::Row(row) => Onto::Row(&row[cols.clone()]),
             other => other,
         };
-        Some((c, onto, b.subcols(cols.start, cols.len())))
+        Some((c, onto, cols))
     })
 }
 
@@ -163,16 +169,19 @@ fn in_step<T>(a: Matrix<'_, T>, m: usize) -> bool {
     a.transposed && a.rows >= 256 && a.rows.is_multiple_of(64) && m >= 512
 }
 
-/// One block from a copy of its part of a transposed first operand, with a gap after each row.
-fn block_spaced<T: Real>(c: MatMut<'_, T>, onto: Onto<'_, T>, a: MatRef<'_, T>, b: MatRef<'_, T>) {
+/// What `f` makes of a copy of a transposed operand with a gap after each row.
+fn spaced<T: Real>(a: MatRef<'_, T>, f: impl FnOnce(MatRef<'_, T>)) {
     let (n, k) = (a.nrows(), a.ncols());
     let mut copy = Buffer::stale(k * (n + GAP));
     for (to, from) in copy.chunks_exact_mut(n + GAP).zip(a.col_iter()) {
         let (row, gap) = to.split_at_mut(n);
-        row.iter_mut().zip(from.iter()).for_each(|(to, &from)| *to = from);
+        match from.try_as_col_major() {
+            Some(from) => row.copy_from_slice(from.as_slice()),
+            None => row.iter_mut().zip(from.iter()).for_each(|(to, &from)| *to = from),
+        }
         gap.fill(T::default());
     }
-    block(c, onto, MatRef::from_row_major_slice_with_stride(&copy, k, n, n + GAP).transpose(), b);
+    f(MatRef::from_row_major_slice_with_stride(&copy, k, n, n + GAP).transpose());
 }
 
 /// Whether a product whose second operand is stored by columns is computed as its transpose, which is then turned: `faer` vectorises along the
@@ -182,8 +191,8 @@ fn turned([n, k, m]: [usize; 3]) -> bool {
     (24..=48).contains(&n) && m >= 256 && k >= 256
 }
 
-/// One block by its transpose, on the current thread.
-fn block_turned<T: Real>(c: MatMut<'_, T>, onto: Onto<'_, T>, a: MatRef<'_, T>, b: MatRef<'_, T>) {
+/// Some columns of a result by their transpose, on the current thread.
+fn group_turned<T: Real>(c: MatMut<'_, T>, onto: Onto<'_, T>, a: MatRef<'_, T>, b: MatRef<'_, T>) {
     let (n, m) = (c.nrows(), c.ncols());
     let mut scratch = Buffer::stale(n * m);
     T::product(MatMut::from_row_major_slice_mut(&mut scratch, m, n), Accum::Replace, b.transpose(), a.transpose());
@@ -205,12 +214,16 @@ const PACKED: usize = 1 << 17;
 /// The inner dimension over which `faer` packs.
 const DEPTH: usize = 512;
 
-/// The groups of columns of a block of `cols` columns and an inner dimension of `k` that are computed one after another: as many as stay
-/// near when packed, in whole panels, and at the end such that none ends in one or two vectors: those are computed at a half or four fifths
+/// Numbers of a sum that are formed and packed at once, at most: the two that it is of pass through the cache, too, and the first operand is to
+/// stay there.
+const SUMMED: usize = PACKED / 4;
+
+/// The groups of columns of a block of `cols` columns and an inner dimension of `k` that are computed one after another: of so many numbers at most
+/// as stay near when `packed`, in whole panels, and at the end such that none ends in one or two vectors: those are computed at a half or four fifths
 /// of the speed, three and more at full speed (measured with 128×784 and 512×128 numbers in the first operand).
-fn groups<T>(cols: usize, k: usize) -> impl Iterator<Item = Range<usize>> {
+fn groups<T>(cols: usize, k: usize, packed: usize) -> impl Iterator<Item = Range<usize>> {
     let panel = PANEL / size_of::<T>();
-    let most = (PACKED / k.clamp(1, DEPTH) / panel).max(1) * panel;
+    let most = (packed / k.clamp(1, DEPTH) / panel).max(1) * panel;
     let mut from = 0;
     std::iter::from_fn(move || {
         let left = cols - from;
@@ -227,8 +240,8 @@ fn groups<T>(cols: usize, k: usize) -> impl Iterator<Item = Range<usize>> {
 
 /// One block, on the current thread.
 fn block<T: Real>(c: MatMut<'_, T>, onto: Onto<'_, T>, a: MatRef<'_, T>, b: MatRef<'_, T>) {
-    let groups = groups::<T>(c.ncols(), a.ncols());
-    columns(c, onto, b, groups).for_each(|(c, onto, b)| group(c, onto, a, b));
+    let groups = groups::<T>(c.ncols(), a.ncols(), PACKED);
+    columns(c, onto, groups).for_each(|(c, onto, cols)| group(c, onto, a, b.subcols(cols.start, cols.len())));
 }
 
 /// One group of columns. A row that each of the result's starts from is added at the end: written before, it would bring the result's place

@@ -5,26 +5,30 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use faer::MatMut;
-use pulp::Arch;
-use smallvec::SmallVec;
+use faer::{MatMut, MatRef};
+use pulp::{Arch, Simd, WithSimd};
+use smallvec::{SmallVec, smallvec};
 
 use super::narrow::{self, narrow_into};
 use super::{
-    BLOCKS, CUT_FROM, Matrix, NARROWEST, Onto, VECTOR, block, block_spaced, block_turned, counted, in_step, shares,
-    turned,
+    BLOCKS, CUT_FROM, Factor, Matrix, NARROWEST, Onto, PACKED, SUMMED, VECTOR, columns, counted, group, group_turned,
+    groups, in_step, shares, spaced, turned,
 };
 use crate::kernel::fetch;
 use crate::parallel;
 use crate::real::Real;
+use crate::sums::RunningSum;
 
 /// Rows and columns of a cell, but for those at the end of a result.
 const CELL: [usize; 2] = [16, fetch::BLOCK];
 
+/// The work of one number of a loop, in multiply-adds of products.
+const LOOP: usize = 8;
+
 /// One step of a result's computation.
 pub(crate) enum Step<'a, T> {
     /// A product, and what it does with what the step before left in its place.
-    Product(Onto<'a, T>, Matrix<'a, T>, Matrix<'a, T>),
+    Product(Onto<'a, T>, Matrix<'a, T>, Factor<'a, T>),
     /// A function of the numbers in some neighbouring [cells](CELL), given their first row and column, row by row. Cells are the same however the
     /// result is cut, so that what is summed over one does not depend on the number of threads.
     Cells(&'a CellStep<'a, T>),
@@ -47,32 +51,51 @@ impl CellSums {
         CellSums { bits: (0..down * across).map(|_| AtomicU64::new(0)).collect(), across }
     }
 
-    /// Calls `f` with the row, the first column and the numbers of each row of each of some cells side by side, given their first row and
-    /// column, and adds what it returns to the cell's sum. Compiled for the processor's vector instructions if `f` is marked `inline(always)`.
+    /// Calls `f` with the row, the first column and the numbers of each row of each of some cells side by side, and with the sum of the cell that it
+    /// adds to, given their first row and column. Compiled for the processor's vector instructions if `f` is marked `inline(always)`.
     pub(crate) fn add<T>(
         &self,
-        [top, left]: [usize; 2],
+        first: [usize; 2],
         cells: &mut [&mut [T]],
-        mut f: impl FnMut([usize; 2], &mut [T]) -> f64,
+        f: impl FnMut([usize; 2], &mut [T], &mut RunningSum),
     ) {
-        let sums = &self.bits[top / CELL[0] * self.across + left / CELL[1]..];
-        Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                for (row, i) in cells.iter_mut().zip(top..) {
-                    for ((numbers, sum), j) in row.chunks_mut(CELL[1]).zip(sums).zip((left..).step_by(CELL[1])) {
-                        // Its thread alone has the cell.
-                        let found = f64::from_bits(sum.load(Ordering::Relaxed)) + f([i, j], numbers);
-                        sum.store(found.to_bits(), Ordering::Relaxed);
-                    }
-                }
-            },
-        );
+        let across = cells.first().map_or(0, |row| row.len()).div_ceil(CELL[1]);
+        let mut sums: SmallVec<[RunningSum; 4]> = smallvec![RunningSum::ZERO; across];
+        Arch::new().dispatch(SideBySide { cells, first, sums: &mut sums, f });
+        // Their thread alone has these cells, and comes to them once.
+        let of_cells = &self.bits[first[0] / CELL[0] * self.across + first[1] / CELL[1]..];
+        for (bits, sum) in of_cells.iter().zip(sums) {
+            bits.store(sum.total().to_bits(), Ordering::Relaxed);
+        }
     }
 
     /// The sum of all, in the order of the cells.
     pub(crate) fn total(&self) -> f64 {
         self.bits.iter().map(|bits| f64::from_bits(bits.load(Ordering::Relaxed))).sum()
+    }
+}
+
+/// Cells side by side with the sum of each, and what is done to each row of each. Not a closure, which would be called from what is compiled for
+/// the processor's vectors, but not with it.
+struct SideBySide<'a, 'b, T, F> {
+    cells: &'a mut [&'b mut [T]],
+    first: [usize; 2],
+    sums: &'a mut [RunningSum],
+    f: F,
+}
+
+impl<T, F: FnMut([usize; 2], &mut [T], &mut RunningSum)> WithSimd for SideBySide<'_, '_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let SideBySide { cells, first: [top, left], sums, mut f } = self;
+        for (row, i) in cells.iter_mut().zip(top..) {
+            let numbers = row.chunks_mut(CELL[1]).zip((left..).step_by(CELL[1]));
+            for ((numbers, j), sum) in numbers.zip(&mut *sums) {
+                f([i, j], numbers, sum);
+            }
+        }
     }
 }
 
@@ -103,14 +126,20 @@ impl<'a, T: Real> Output<'a, T> {
     /// The factors of all products.
     fn products(&self) -> impl Iterator<Item = [Matrix<'a, T>; 2]> + use<'a, T> {
         self.steps.iter().filter_map(|step| match step {
-            Step::Product(_, a, b) => Some([*a, *b]),
+            Step::Product(_, a, b) => Some([*a, b.like()]),
             Step::Cells(_) => None,
         })
     }
 
     /// Multiply-adds of all products.
-    fn work(&self) -> usize {
+    fn multiply_adds(&self) -> usize {
         self.rows * self.cols * self.products().map(|[a, _]| a.cols).sum::<usize>()
+    }
+
+    /// All that is to be done, as multiply-adds of products in the same time.
+    fn work(&self) -> usize {
+        let loops = self.steps.iter().filter(|step| matches!(step, Step::Cells(_))).count();
+        self.multiply_adds() + LOOP * loops * self.rows * self.cols
     }
 
     /// Into how many parts the rows and the columns are cut.
@@ -119,13 +148,14 @@ impl<'a, T: Real> Output<'a, T> {
     /// once a block. Of a transposed first operand a block of rows reads its own columns only, which is worth more: so the adjoint of a weight
     /// is cut, and the gradient of layers of 32×1024×1024 became 1.15 times as fast on two threads.
     fn cuts(&self, unit: [usize; 2]) -> [usize; 2] {
-        let Some([a, b]) = self.products().next() else { return [1, 1] };
+        let parts = |len: usize, least: usize, most: usize| (len / least).clamp(1, most.max(1));
+        let blocks = most_blocks();
+        // Loops alone go along the rows, as memory lies.
+        let Some([a, b]) = self.products().next() else { return [parts(self.rows, unit[0], blocks), 1] };
         let least = match way(a, b) {
             Way::Narrow => [unit[0], NARROWEST],
             _ => unit.map(|unit| unit.max(NARROWEST)),
         };
-        let blocks = most_blocks();
-        let parts = |len: usize, least: usize, most: usize| (len / least).clamp(1, most.max(1));
         if a.transposed {
             let down = parts(self.rows, least[0], blocks);
             [down, parts(self.cols, least[1], blocks / down)]
@@ -169,8 +199,8 @@ impl<'a, T: Real> Output<'a, T> {
 /// Computes results of independent steps, on all threads together: each thread takes its block of each. The bits of the results do not depend
 /// on the number of threads.
 pub(crate) fn compute<'a, T: Real, const N: usize>(outputs: [Output<'a, T>; N]) {
+    counted(2 * outputs.iter().map(Output::multiply_adds).sum::<usize>() as u64);
     let work: usize = outputs.iter().map(Output::work).sum();
-    counted(2 * work as u64);
     // What is empty has no blocks.
     let outputs = outputs.into_iter().filter(|output| !output.numbers.is_empty());
     if work < CUT_FROM || most_blocks() == 1 {
@@ -260,10 +290,10 @@ impl<T: Real> Block<'_, T> {
         }
     }
 
-    fn product(&mut self, onto: Onto<'_, T>, a: Matrix<'_, T>, b: Matrix<'_, T>) {
-        let (way, [top, left]) = (way(a, b), self.first);
+    fn product(&mut self, onto: Onto<'_, T>, a: Matrix<'_, T>, b: Factor<'_, T>) {
+        let (way, [top, left]) = (way(a, b.like()), self.first);
         if let (Way::Narrow, Place::Rows(c, _)) = (way, &mut self.place) {
-            return narrow_into(c, top, onto, a, b);
+            return b.with_all(|b| narrow_into(c, top, onto, a, b));
         }
         let c = self.place.view();
         let (rows, cols) = (c.nrows(), c.ncols());
@@ -271,12 +301,24 @@ impl<T: Real> Block<'_, T> {
             Onto::Row(row) => Onto::Row(&row[left..left + cols]),
             other => other,
         };
-        let (a, b) = (a.view().subrows(top, rows), b.view().subcols(left, cols));
+        let a = a.view().subrows(top, rows);
+        let groups: SmallVec<[_; 8]> = match (way, b) {
+            // What is packed then is the first operand, once for all.
+            (Way::Turned, Factor::Stored(_)) => smallvec![0..cols],
+            (_, Factor::Sum(..)) => groups::<T>(cols, a.ncols(), SUMMED).collect(),
+            _ => groups::<T>(cols, a.ncols(), PACKED).collect(),
+        };
+        let by_groups = |a: MatRef<'_, T>| {
+            for (c, onto, cols) in columns(c, onto, groups) {
+                b.with_columns(left + cols.start..left + cols.end, |b| match way {
+                    Way::Turned => group_turned(c, onto, a, b),
+                    _ => group(c, onto, a, b),
+                });
+            }
+        };
         match way {
-            Way::Turned => block_turned(c, onto, a, b),
-            Way::Spaced => block_spaced(c, onto, a, b),
-            // Results with few columns are not cut across.
-            Way::Narrow | Way::Plain => block(c, onto, a, b),
+            Way::Spaced => spaced(a, by_groups),
+            _ => by_groups(a),
         }
     }
 

@@ -116,17 +116,15 @@ fn in_steps<T: Real>(threads: usize, [n, k, m]: [usize; 3]) -> (Vec<T>, Vec<T>, 
     let (mut sum, mut alone) = (vec![T::default(); n * m], vec![T::default(); n * m]);
     let weighed = CellSums::new(n, m);
     let double = |first: [usize; 2], cells: &mut [&mut [T]]| {
-        weighed.add(first, cells, |[i, left], numbers| {
-            let mut sum = 0.0;
-            for (x, j) in numbers.iter_mut().zip(left..) {
-                sum += (i + 2 * j) as f64 * x.to_f64();
-                *x = *x + *x;
-            }
-            sum
+        weighed.add(first, cells, |[i, left], numbers, sum| {
+            let weights: Vec<T> = (left..left + numbers.len()).map(|j| T::from_f64((i + 2 * j) as f64)).collect();
+            sum.add_pairs(numbers, &weights, |x, weight| x * weight);
+            numbers.iter_mut().for_each(|x| *x = *x + *x);
         });
     };
-    let steps = [Step::Product(Onto::Nothing, a, b), Step::Cells(&double), Step::Product(Onto::Present, c, d)];
-    let other = [Step::Product(Onto::Nothing, c, d)];
+    let steps =
+        [Step::Product(Onto::Nothing, a, b.into()), Step::Cells(&double), Step::Product(Onto::Present, c, d.into())];
+    let other = [Step::Product(Onto::Nothing, c, d.into())];
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
     pool.install(|| {
         compute([Output::new(&mut sum, [n, m], &steps), Output::new(&mut alone, [n, m], &other)]);
@@ -194,10 +192,43 @@ proptest! {
 
     #[test]
     fn groups_cover_all_columns_and_leave_no_narrow_end(cols in 1usize..5000, k in 1usize..2000) {
-        let groups: Vec<_> = groups::<f32>(cols, k).collect();
+        let groups: Vec<_> = groups::<f32>(cols, k, PACKED).collect();
         prop_assert_eq!(groups.iter().map(Range::len).sum::<usize>(), cols);
         prop_assert!(groups.windows(2).all(|pair| pair[0].end == pair[1].start && pair[0].len() >= 48));
         let over = groups[groups.len() - 1].len() % 96;
         prop_assert!(cols <= 96 || over == 0 || over > 32, "{groups:?}");
+    }
+}
+
+/// A product by a sum of two matrices, and by the array of that sum.
+fn by_sum<T: Real>(threads: usize, [n, k, m]: [usize; 3], transposed: [bool; 2]) -> [Vec<T>; 2] {
+    let cast = |numbers: Vec<f64>| numbers.into_iter().map(T::from_f64).collect::<Vec<_>>();
+    let (a, b, c) = (cast(numbers(n * k, 0.7)), cast(numbers(k * m, 1.3)), cast(numbers(k * m, 0.4)));
+    let weights = [2.0, -0.5].map(T::from_f64);
+    let sum: Vec<T> = b.iter().zip(&c).map(|(&b, &c)| weights[0] * b + weights[1] * c).collect();
+    let a = Matrix::new(&a, n, k, transposed[0]);
+    let [b, c, sum] = [&b, &c, &sum].map(|numbers| Matrix::new(numbers, k, m, transposed[1]));
+    let (mut formed, mut stored) = (vec![T::default(); n * m], vec![T::default(); n * m]);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+    pool.install(|| {
+        let step = [Step::Product(Onto::Nothing, a, Factor::Sum([b, c], weights))];
+        compute([Output::new(&mut formed, [n, m], &step)]);
+        matmul_into(&mut stored, Onto::Nothing, a, sum);
+    });
+    [formed, stored]
+}
+
+#[test]
+fn a_sum_that_is_formed_on_the_way_is_multiplied_as_it_is() {
+    // The last are computed in groups of columns, with few columns, and as their transposes.
+    for sizes in SIZES.into_iter().chain([[40, 300, 700], [64, 512, 10], [32, 512, 600], [300, 90, 600]]) {
+        for transposed in [[false, false], [false, true], [true, false], [true, true]] {
+            let [formed, stored] = by_sum::<f64>(2, sizes, transposed);
+            for (formed, stored) in formed.iter().zip(&stored) {
+                approx::assert_relative_eq!(formed, stored, max_relative = 1e-12, epsilon = 1e-12);
+            }
+            let on = |threads| by_sum::<f32>(threads, sizes, transposed)[0].clone();
+            assert!([1, 3].iter().all(|threads| on(*threads) == on(2)), "{sizes:?}, {transposed:?}");
+        }
     }
 }

@@ -219,37 +219,15 @@ pub(crate) fn pairs<T: Real>(out: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T) -
     run(Fetching(Pairs(a, b, f)), out);
 }
 
-/// A weighted sum p a + q b of two arrays, and where it goes.
-pub(crate) struct WeightedSum<'a, T> {
-    pub(crate) out: &'a mut [T],
-    pub(crate) arrays: [&'a [T]; 2],
-    pub(crate) weights: [T; 2],
-}
-
-/// Several weighted sums, shared out over threads together.
-pub(crate) fn weighted_sums<T: Real, const N: usize>(sums: [WeightedSum<'_, T>; N]) {
-    let work: usize = sums.iter().map(|sum| sum.out.len()).sum();
-    let tasks = if work < PARALLEL_FROM { 1 } else { parallel::threads() };
-    let mut of_tasks: Vec<Vec<_>> = (0..tasks).map(|_| Vec::with_capacity(N)).collect();
-    for WeightedSum { out, arrays: [a, b], weights: [p, q] } in sums {
-        let part = out.len().div_ceil(tasks).max(1);
-        let parts = out.chunks_mut(part).zip(a.chunks(part)).zip(b.chunks(part));
-        for (of_task, ((out, a), b)) in of_tasks.iter_mut().zip(parts) {
-            let kernel = Pairs(
-                a,
-                b,
-                #[inline(always)]
-                move |a, b| p * a + q * b,
-            );
-            of_task.push((kernel, out));
-        }
-    }
-    let arch = Arch::new();
-    parallel::for_each(of_tasks, |of_task| {
-        for (kernel, out) in of_task {
-            arch.dispatch(Stretch(Fetching(kernel), 0, out));
-        }
-    });
+/// p a + q b of two arrays, on this thread.
+pub(crate) fn weighted_sum_here<T: Real>(out: &mut [T], [a, b]: [&[T]; 2], [p, q]: [T; 2]) {
+    let kernel = Pairs(
+        a,
+        b,
+        #[inline(always)]
+        move |a, b| p * a + q * b,
+    );
+    Arch::new().dispatch(Stretch(Fetching(kernel), 0, out));
 }
 
 /// f of each triple of numbers.
@@ -401,16 +379,12 @@ mod tests {
     }
 
     #[test]
-    fn weighted_sums_are_of_arrays_of_different_lengths() {
-        for (n, m) in [(0, 5), (33, 1000), (PARALLEL_FROM + 7, CHUNK + 1), (3, PARALLEL_FROM)] {
-            let [a, b, c, d] = [(n, 0.7), (n, 1.3), (m, 2.1), (m, 0.3)].map(|(n, step)| numbers(n, step));
-            let (mut first, mut second) = (vec![f32::NAN; n], vec![f32::NAN; m]);
-            weighted_sums([
-                WeightedSum { out: &mut first, arrays: [&a, &b], weights: [2.0, -1.0] },
-                WeightedSum { out: &mut second, arrays: [&c, &d], weights: [1.0, 0.5] },
-            ]);
-            assert!(first.iter().zip(a.iter().zip(&b)).all(|(o, (a, b))| *o == 2.0 * a - b), "{n} and {m}");
-            assert!(second.iter().zip(c.iter().zip(&d)).all(|(o, (c, d))| *o == c + 0.5 * d), "{n} and {m}");
+    fn weighted_sums_are_those_of_the_definition() {
+        for n in LENGTHS {
+            let (a, b) = (numbers(n, 0.7), numbers(n, 1.3));
+            let mut out = vec![f32::NAN; n];
+            weighted_sum_here(&mut out, [&a, &b], [2.0, -1.0]);
+            assert!(out.iter().zip(a.iter().zip(&b)).all(|(o, (a, b))| *o == 2.0 * a - b), "{n}");
         }
     }
 

@@ -21,9 +21,9 @@ use smallvec::SmallVec;
 
 use crate::buffer::Buffer;
 use crate::gemm::{
-    CellSums, InnerProducts, Matrix, Onto, Output, Step, compute, fill_symmetric, inner_products, matmul_into,
+    CellSums, Factor, InnerProducts, Matrix, Onto, Output, Step, compute, fill_symmetric, inner_products,
 };
-use crate::kernel::{self, WeightedSum, fetch};
+use crate::kernel::{self, fetch};
 use crate::primitive::{Multiple, Visit};
 use crate::real::Real;
 use crate::sums;
@@ -228,7 +228,7 @@ impl<'a, T: Real> Product<'a, T> {
 
     fn direct(&self, dx: Matrix<'_, T>, dw: Matrix<'_, T>, zbar: &[T], dz: &mut [T]) -> f64 {
         let mut c = Buffer::stale(dz.len());
-        let (tangent, curved) = (self.tangent_steps(), [Step::Product(Onto::Nothing, dx, dw)]);
+        let (tangent, curved) = (self.tangent_steps(), [Step::Product(Onto::Nothing, dx, dw.into())]);
         compute([self.output(dz, &tangent), self.output(&mut c, &curved)]);
         2.0 * kernel::inner(&c, zbar)
     }
@@ -245,20 +245,33 @@ impl<'a, T: Real> Product<'a, T> {
         let Some(s) = balance([self.x.data(), self.w.data()], [dx.data(), dw.data()]) else {
             return self.direct(dx, dw, zbar, dz);
         };
+        let Sizes { rows, cols, .. } = self.sizes;
         let (one, scale, inverse) = (T::from_f64(1.0), T::from_f64(s), T::from_f64(1.0 / s));
-        let (mut x, mut w) = (Buffer::stale(dx.data().len()), Buffer::stale(dw.data().len()));
-        kernel::weighted_sums([
-            WeightedSum { out: &mut x, arrays: [self.x.data(), dx.data()], weights: [inverse, one] },
-            WeightedSum { out: &mut w, arrays: [self.w.data(), dw.data()], weights: [one, scale] },
-        ]);
-        let sum = Step::Product(Onto::Present, self.x.over(&x), self.w.over(&w));
-        match of_adjoint.filter(|c| s * c.abs() * self.amplification(zbar) < AMPLIFIED) {
+        let across = if self.x.transposed() { self.x.rows() } else { self.x.cols() };
+        let form_sum = |[i, _]: [usize; 2], numbers: &mut [&mut [T]]| {
+            for (row, i) in numbers.iter_mut().zip(i..) {
+                // To the end, for memory to be asked beyond the row.
+                let on = i * across..;
+                kernel::weighted_sum_here(row, [&self.x.data()[on.clone()], &dx.data()[on]], [inverse, one]);
+            }
+        };
+        let form_sum = [Step::Cells(&form_sum)];
+        let mut sum_of_x = Buffer::stale(dx.data().len());
+        let summed = Output::new(&mut sum_of_x, [dx.data().len() / across, across], &form_sum);
+        // C over c is (ẊXᵀ)Z̄, of Ẇ = cXᵀZ̄.
+        let by_rows = of_adjoint.filter(|c| s * c.abs() * self.amplification(zbar) < AMPLIFIED);
+        let mut outer = Buffer::stale(by_rows.map_or(0, |_| rows * rows));
+        match by_rows {
+            None => compute([summed]),
+            Some(_) => {
+                let steps = [Step::Product(Onto::Nothing, dx, self.x.transpose().into())];
+                compute([Output::new(&mut outer, [rows, rows], &steps), summed]);
+            }
+        }
+        let sum = Step::Product(Onto::Present, self.x.over(&sum_of_x), Factor::Sum([self.w, dw], [one, scale]));
+        match by_rows {
             None => self.finish_two_product([dx, dw], zbar, [inverse, scale], sum, dz),
             Some(c) => {
-                // C over c, (ẊXᵀ)Z̄, of Ẇ = cXᵀZ̄.
-                let Sizes { rows, cols, .. } = self.sizes;
-                let mut outer = Buffer::stale(rows * rows);
-                matmul_into(&mut outer, Onto::Nothing, dx, self.x.transpose());
                 let curved = [Matrix::new(&outer, rows, rows, false), Matrix::new(zbar, rows, cols, false)];
                 c * self.finish_two_product(curved, zbar, [inverse, T::from_f64(s * c)], sum, dz)
             }
@@ -285,10 +298,10 @@ impl<'a, T: Real> Product<'a, T> {
                 first,
                 cells,
                 #[inline(always)]
-                |[i, j], dz| {
+                |[i, j], dz, term| {
                     let at = i * cols + j;
                     fetch::ahead([self.z, zbar], at, dz.len());
-                    let term = sums::inner_here(dz, &zbar[at..at + dz.len()]);
+                    term.add_pairs(dz, &zbar[at..at + dz.len()], |dz, zbar| dz * zbar);
                     for (dz, z) in dz.iter_mut().zip(&self.z[at..]) {
                         *dz = -(inverse * *z + scale * *dz);
                     }
@@ -297,11 +310,10 @@ impl<'a, T: Real> Product<'a, T> {
                             *dz = *dz + *b;
                         }
                     }
-                    term
                 },
             );
         };
-        compute([self.output(dz, &[Step::Product(Onto::Nothing, a, b), Step::Cells(&start), sum])]);
+        compute([self.output(dz, &[Step::Product(Onto::Nothing, a, b.into()), Step::Cells(&start), sum])]);
         2.0 * terms.total()
     }
 
@@ -347,15 +359,18 @@ impl<'a, T: Real> Product<'a, T> {
                 first,
                 cells,
                 #[inline(always)]
-                |[i, j], dz| {
+                |[i, j], dz, term| {
                     let here = i * cols + j..i * cols + j + dz.len();
                     let (z, zbar) = (&self.z[here.clone()], &zbar.data()[here]);
-                    let start = || row.map_or(0.0, |row| sums::inner_here(zbar, &row[j..j + dz.len()]));
-                    let term = if dx.is_some() { sums::inner_here(zbar, dz) - start() } else { 0.0 };
+                    if dx.is_some() {
+                        term.add_pairs(zbar, dz, |zbar, dz| zbar * dz);
+                        if let Some(row) = row {
+                            term.add_pairs(zbar, &row[j..j + dz.len()], |zbar, start| -zbar * start);
+                        }
+                    }
                     for (dz, &z) in dz.iter_mut().zip(z) {
                         *dz = *dz + lambda * z;
                     }
-                    term
                 },
             );
         };
@@ -377,7 +392,7 @@ pub(crate) fn sum_of_products<'a, T: Real>(
     mut onto: Onto<'a, T>,
     terms: [Option<[Matrix<'a, T>; 2]>; 2],
 ) -> SmallVec<[Step<'a, T>; 2]> {
-    let step = |[a, b]: [Matrix<'a, T>; 2]| Step::Product(std::mem::replace(&mut onto, Onto::Present), a, b);
+    let step = |[a, b]: [Matrix<'a, T>; 2]| Step::Product(std::mem::replace(&mut onto, Onto::Present), a, b.into());
     terms.into_iter().flatten().map(step).collect()
 }
 
