@@ -247,26 +247,34 @@ impl<'a, T: Real> Product<'a, T> {
         };
         let Sizes { rows, cols, .. } = self.sizes;
         let (one, scale, inverse) = (T::from_f64(1.0), T::from_f64(s), T::from_f64(1.0 / s));
-        let across = if self.x.transposed() { self.x.rows() } else { self.x.cols() };
-        let form_sum = |[i, _]: [usize; 2], numbers: &mut [&mut [T]]| {
-            for (row, i) in numbers.iter_mut().zip(i..) {
-                // To the end, for memory to be asked beyond the row.
-                let on = i * across..;
-                kernel::weighted_sum_here(row, [&self.x.data()[on.clone()], &dx.data()[on]], [inverse, one]);
-            }
-        };
-        let form_sum = [Step::Cells(&form_sum)];
-        let mut sum_of_x = Buffer::stale(dx.data().len());
-        let summed = Output::new(&mut sum_of_x, [dx.data().len() / across, across], &form_sum);
+        let (x, dx_numbers) = (self.x.data(), dx.data());
+        let mut sum_of_x = Buffer::stale(x.len());
         // C over c is (ẊXᵀ)Z̄, of Ẇ = cXᵀZ̄.
         let by_rows = of_adjoint.filter(|c| s * c.abs() * self.amplification(zbar) < AMPLIFIED);
         let mut outer = Buffer::stale(by_rows.map_or(0, |_| rows * rows));
-        match by_rows {
-            None => compute([summed]),
-            Some(_) => {
-                let steps = [Step::Product(Onto::Nothing, dx, self.x.transpose().into())];
-                compute([Output::new(&mut outer, [rows, rows], &steps), summed]);
-            }
+        if by_rows.is_some() {
+            let across = if self.x.transposed() { rows } else { self.sizes.inner };
+            let form_sum = |[i, _]: [usize; 2], numbers: &mut [&mut [T]]| {
+                for (row, i) in numbers.iter_mut().zip(i..) {
+                    // To the end, for memory to be asked beyond the row.
+                    let on = i * across..;
+                    kernel::weighted_sum_here(row, [&x[on.clone()], &dx_numbers[on]], [inverse, one]);
+                }
+            };
+            let (product, form_sum) =
+                ([Step::Product(Onto::Nothing, dx, self.x.transpose().into())], [Step::Cells(&form_sum)]);
+            compute([
+                Output::new(&mut outer, [rows, rows], &product),
+                Output::new(&mut sum_of_x, [x.len() / across, across], &form_sum),
+            ]);
+        } else {
+            kernel::pairs(
+                &mut sum_of_x,
+                x,
+                dx_numbers,
+                #[inline(always)]
+                move |x, dx| inverse * x + dx,
+            );
         }
         let sum = Step::Product(Onto::Present, self.x.over(&sum_of_x), Factor::Sum([self.w, dw], [one, scale]));
         match by_rows {
