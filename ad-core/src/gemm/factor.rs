@@ -29,35 +29,40 @@ impl<'a, T: Real> Factor<'a, T> {
 
     /// What `f` makes of these columns.
     pub(super) fn with_columns<R>(self, columns: Range<usize>, f: impl FnOnce(MatRef<'_, T>) -> R) -> R {
-        let ([a, b], weights) = match self {
-            Factor::Stored(matrix) => return f(matrix.view().subcols(columns.start, columns.len())),
-            Factor::Sum(terms, weights) => (terms, weights),
-        };
-        let (rows, cols, width) = (a.rows, a.cols, columns.len());
-        let mut sum = Buffer::stale(rows * width);
-        if a.transposed {
-            let stored = columns.start * rows..columns.end * rows;
-            kernel::weighted_sum_here(&mut sum, [&a.data[stored.clone()], &b.data[stored]], weights);
-        } else {
-            for (i, sum) in sum.chunks_exact_mut(width.max(1)).enumerate() {
-                let stored = i * cols + columns.start..i * cols + columns.end;
-                kernel::weighted_sum_here(sum, [&a.data[stored.clone()], &b.data[stored]], weights);
+        match self {
+            Factor::Stored(matrix) => f(matrix.view().subcols(columns.start, columns.len())),
+            Factor::Sum(terms, weights) => {
+                let width = columns.len();
+                let sum = formed(terms, weights, columns);
+                f(Matrix::new(&sum, terms[0].rows, width, terms[0].transposed).view())
             }
         }
-        f(Matrix::new(&sum, rows, width, a.transposed).view())
     }
 
-    /// What `f` makes of all of it, stored.
+    /// What `f` makes of all of it.
     pub(super) fn with_all<R>(self, f: impl FnOnce(Matrix<'_, T>) -> R) -> R {
         match self {
             Factor::Stored(matrix) => f(matrix),
-            Factor::Sum([a, b], weights) => {
-                let mut sum = Buffer::stale(a.data.len());
-                kernel::weighted_sum_here(&mut sum, [a.data, b.data], weights);
-                f(a.over(&sum))
-            }
+            Factor::Sum(terms, weights) => f(terms[0].over(&formed(terms, weights, 0..terms[0].cols))),
         }
     }
+}
+
+/// Columns of a weighted sum, in the layout of what it is of.
+fn formed<T: Real>([a, b]: [Matrix<'_, T>; 2], weights: [T; 2], columns: Range<usize>) -> Buffer<T> {
+    let (rows, cols, width) = (a.rows, a.cols, columns.len());
+    let mut sum = Buffer::stale(rows * width);
+    let form = |sum: &mut [T], stored: Range<usize>| {
+        kernel::weighted_sum_here(sum, [&a.data[stored.clone()], &b.data[stored]], weights);
+    };
+    if a.transposed {
+        form(&mut sum, columns.start * rows..columns.end * rows);
+    } else {
+        for (i, sum) in sum.chunks_exact_mut(width.max(1)).enumerate() {
+            form(sum, i * cols + columns.start..i * cols + columns.end);
+        }
+    }
+    sum
 }
 
 impl<'a, T> From<Matrix<'a, T>> for Factor<'a, T> {

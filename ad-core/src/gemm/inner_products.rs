@@ -9,7 +9,7 @@ use faer::{MatMut, MatRef};
 use smallvec::SmallVec;
 
 use super::narrow::{half_into, suits_half};
-use super::{BLOCKS, CUT_FROM, Matrix, NARROWEST, Onto, VECTOR, block, columns, counted, shares};
+use super::{BLOCKS, CUT_FROM, Matrix, NARROWEST, Onto, VECTOR, block, columns, counted, shares, together};
 use crate::buffer::Buffer;
 use crate::kernel;
 use crate::parallel;
@@ -72,22 +72,15 @@ pub(crate) type Sums<T> = Vec<Buffer<T>>;
 pub(crate) fn inner_products<T: Real>(of: &[InnerProducts<'_, T>]) -> Vec<Sums<T>> {
     let size = |of: &InnerProducts<'_, T>| of.a.rows() * of.b.rows();
     let mut found: Vec<Sums<T>> = of.iter().map(|of| of.slices().map(|_| Buffer::stale(size(of))).collect()).collect();
-    // The n-th part of each array is one task: those of one array take about as long.
-    let mut tasks: Vec<SmallVec<[Task<'_, T>; 3]>> = Vec::new();
-    for (of, found) in of.iter().zip(&mut found) {
-        counted(of.flops());
-        let parts = of.slices().zip(found).flat_map(|(slice, c)| match of.half && suits_half(of.a) {
+    let parts = of.iter().zip(&mut found).map(|(of, found)| {
+        of.slices().zip(found).flat_map(|(slice, c)| match of.half && suits_half(of.a) {
             true => in_rows(of.a, slice, c),
             false => in_strips(of, slice, c),
-        });
-        for (i, part) in parts.enumerate() {
-            if i == tasks.len() {
-                tasks.push(SmallVec::new());
-            }
-            tasks[i].push(part);
-        }
-    }
-    let flops: u64 = of.iter().map(InnerProducts::flops).sum();
+        })
+    });
+    let tasks = together(parts);
+    let flops = of.iter().map(InnerProducts::flops).sum();
+    counted(flops);
     let run = |parts: SmallVec<[Task<'_, T>; 3]>| parts.into_iter().for_each(run);
     if flops < 2 * CUT_FROM as u64 {
         tasks.into_iter().for_each(run)

@@ -4,7 +4,7 @@
 //! A product is cut into blocks of its result, along the inner dimension only where [few long rows](mod@inner_products) are, and blocks are
 //! shared out over the current rayon pool: one a thread where `faer` gives the same bits however a product is cut, else a number that depends
 //! on the sizes only. So a result does not depend on the number of threads. Where a result takes [several steps](steps), such as a sum of products,
-//! each block goes through all of them.
+//! each block goes through all of them; a [factor](factor::Factor) that is a sum is formed some columns at a time, where it is multiplied.
 
 mod factor;
 mod inner_products;
@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use pulp::{Arch, Simd, WithSimd};
+use smallvec::SmallVec;
 
 use crate::buffer::Buffer;
 use crate::parallel::{Apart, SLOTS, slot};
@@ -64,11 +65,6 @@ impl<'a, T: Real> Matrix<'a, T> {
     /// Number of columns.
     pub(crate) fn cols(self) -> usize {
         self.cols
-    }
-
-    /// Whether its transpose is what is stored.
-    pub(crate) fn transposed(self) -> bool {
-        self.transposed
     }
 
     /// The numbers, in the order of storage.
@@ -139,6 +135,20 @@ pub fn matmul_into<T: Real>(c: &mut [T], onto: Onto<'_, T>, a: Matrix<'_, T>, b:
 fn shares(len: usize, parts: usize, unit: usize) -> impl Iterator<Item = Range<usize>> {
     let cut = move |i: usize| if i == parts { len } else { len * i / parts / unit * unit };
     (0..parts).map(move |i| cut(i)..cut(i + 1))
+}
+
+/// The first part of each result, the second of each, and so on: tasks of about one length where the parts of each are.
+fn together<I>(parts: impl IntoIterator<Item = impl IntoIterator<Item = I>>) -> Vec<SmallVec<[I; 3]>> {
+    let mut tasks: Vec<SmallVec<[I; 3]>> = Vec::new();
+    for parts in parts {
+        for (i, part) in parts.into_iter().enumerate() {
+            if i == tasks.len() {
+                tasks.push(SmallVec::new());
+            }
+            tasks[i].push(part);
+        }
+    }
+    tasks
 }
 
 /// A result and what it starts from cut into these groups of columns.

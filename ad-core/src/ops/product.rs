@@ -21,7 +21,7 @@ use smallvec::SmallVec;
 
 use crate::buffer::Buffer;
 use crate::gemm::{
-    CellSums, Factor, InnerProducts, Matrix, Onto, Output, Step, compute, fill_symmetric, inner_products,
+    CellSums, Factor, InnerProducts, Matrix, Onto, Output, Step, compute, fill_symmetric, inner_products, matmul_into,
 };
 use crate::kernel::{self, fetch};
 use crate::primitive::{Multiple, Visit};
@@ -245,41 +245,23 @@ impl<'a, T: Real> Product<'a, T> {
         let Some(s) = balance([self.x.data(), self.w.data()], [dx.data(), dw.data()]) else {
             return self.direct(dx, dw, zbar, dz);
         };
-        let Sizes { rows, cols, .. } = self.sizes;
         let (one, scale, inverse) = (T::from_f64(1.0), T::from_f64(s), T::from_f64(1.0 / s));
-        let (x, dx_numbers) = (self.x.data(), dx.data());
-        let mut sum_of_x = Buffer::stale(x.len());
-        // C over c is (ẊXᵀ)Z̄, of Ẇ = cXᵀZ̄.
-        let by_rows = of_adjoint.filter(|c| s * c.abs() * self.amplification(zbar) < AMPLIFIED);
-        let mut outer = Buffer::stale(by_rows.map_or(0, |_| rows * rows));
-        if by_rows.is_some() {
-            let across = if self.x.transposed() { rows } else { self.sizes.inner };
-            let form_sum = |[i, _]: [usize; 2], numbers: &mut [&mut [T]]| {
-                for (row, i) in numbers.iter_mut().zip(i..) {
-                    // To the end, for memory to be asked beyond the row.
-                    let on = i * across..;
-                    kernel::weighted_sum_here(row, [&x[on.clone()], &dx_numbers[on]], [inverse, one]);
-                }
-            };
-            let (product, form_sum) =
-                ([Step::Product(Onto::Nothing, dx, self.x.transpose().into())], [Step::Cells(&form_sum)]);
-            compute([
-                Output::new(&mut outer, [rows, rows], &product),
-                Output::new(&mut sum_of_x, [x.len() / across, across], &form_sum),
-            ]);
-        } else {
-            kernel::pairs(
-                &mut sum_of_x,
-                x,
-                dx_numbers,
-                #[inline(always)]
-                move |x, dx| inverse * x + dx,
-            );
-        }
-        let sum = Step::Product(Onto::Present, self.x.over(&sum_of_x), Factor::Sum([self.w, dw], [one, scale]));
-        match by_rows {
+        let mut x = Buffer::stale(dx.data().len());
+        kernel::pairs(
+            &mut x,
+            self.x.data(),
+            dx.data(),
+            #[inline(always)]
+            move |x, dx| inverse * x + dx,
+        );
+        let sum = Step::Product(Onto::Present, self.x.over(&x), Factor::Sum([self.w, dw], [one, scale]));
+        match of_adjoint.filter(|c| s * c.abs() * self.amplification(zbar) < AMPLIFIED) {
             None => self.finish_two_product([dx, dw], zbar, [inverse, scale], sum, dz),
             Some(c) => {
+                // C over c, (ẊXᵀ)Z̄, of Ẇ = cXᵀZ̄.
+                let Sizes { rows, cols, .. } = self.sizes;
+                let mut outer = Buffer::stale(rows * rows);
+                matmul_into(&mut outer, Onto::Nothing, dx, self.x.transpose());
                 let curved = [Matrix::new(&outer, rows, rows, false), Matrix::new(zbar, rows, cols, false)];
                 c * self.finish_two_product(curved, zbar, [inverse, T::from_f64(s * c)], sum, dz)
             }
