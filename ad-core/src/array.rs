@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::dual::Dual;
 use crate::kernel;
 use crate::primitive::{
-    Advance, Cotangents, Primitive, Tangent, general_vjp_tangent, general_vjp_then_curved, jvp_one_by_one,
+    Advance, Cotangents, InPlace, Primitive, Tangent, general_vjp_tangent, general_vjp_then_curved, jvp_one_by_one,
 };
 use crate::real::Real;
 use crate::tensor::Tensor;
@@ -144,7 +144,27 @@ pub trait Array: Arith + Clone + Debug + 'static {
     fn advance<P: Primitive>(_p: &P, _node: &Advance<'_, Self>) -> Option<(Option<Self>, f64)> {
         None
     }
+
+    /// As [`advance`](Array::advance), with all elements of the tangent passed to `then`; `None` where nothing is gained by that.
+    #[inline]
+    fn advance_then<P: Primitive>(
+        _p: &P,
+        _node: &Advance<'_, Self>,
+        _then: &InPlace<'_, Scalar<Self>>,
+    ) -> Option<(Self, f64)> {
+        None
+    }
+
+    /// The JVP of the elements of an array from this one on in the place of their ẋ, if `p` is a function of each element with f″ = 0; returns
+    /// whether it is.
+    #[inline]
+    fn jvp_in_place<P: Primitive>(_p: &P, _x: &Self, _y: &Self, _from: usize, _dx: &mut [Scalar<Self>]) -> bool {
+        false
+    }
 }
+
+/// The type of one element of an array, below every tangent and tape.
+pub type Scalar<A> = <<A as Array>::Base as Base>::Scalar;
 
 /// Where a primitive is differentiated: its inputs, output and the adjoint of its output, with the output's tangent.
 #[derive(Debug)]
@@ -258,6 +278,15 @@ impl<T: Real> Array for Tensor<T> {
 
     fn advance<P: Primitive>(p: &P, node: &Advance<'_, Self>) -> Option<(Option<Self>, f64)> {
         p.advance_fused(node)
+    }
+
+    fn advance_then<P: Primitive>(p: &P, node: &Advance<'_, Self>, then: &InPlace<'_, T>) -> Option<(Self, f64)> {
+        p.advance_then_fused(node, then)
+    }
+
+    fn jvp_in_place<P: Primitive>(p: &P, x: &Self, y: &Self, from: usize, dx: &mut [T]) -> bool {
+        let here = from..from + dx.len();
+        p.jvp_in_place(&x.data()[here.clone()], &y.data()[here], dx)
     }
 }
 

@@ -93,11 +93,11 @@ pub mod transform;
 pub mod tree;
 pub mod work;
 
-pub use array::{Array, At, Base, Ground};
+pub use array::{Array, At, Base, Ground, Scalar};
 pub use dual::Dual;
 pub use operator::HessianOperator;
 pub use ops::{Elementwise, Map, Ops};
-pub use primitive::{Advance, Cotangents, Kind, Multiple, Primitive};
+pub use primitive::{Advance, Cotangents, InPlace, Kind, Multiple, Primitive};
 pub use real::Real;
 pub use recording::{NodeId, Recording};
 pub use shape::Shape;

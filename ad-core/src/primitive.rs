@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::array::{Array, At};
+use crate::array::{Array, At, Scalar};
 use crate::dual::Dual;
 use crate::levels::Levels;
 use crate::ops::product::Forms;
@@ -141,6 +141,22 @@ pub trait Primitive: Clone + Debug + Send + Sync + 'static {
         None
     }
 
+    /// As [`advance_fused`](Primitive::advance_fused), with `then` called on all elements of the tangent, some neighbours at a time, while they are
+    /// near; `None` where nothing is gained by that.
+    fn advance_then_fused<T: Real>(
+        &self,
+        _node: &Advance<'_, Tensor<T>>,
+        _then: &InPlace<'_, T>,
+    ) -> Option<(Tensor<T>, f64)> {
+        None
+    }
+
+    /// The JVP of some neighbouring elements in the place of their ẋ, of a function of each element with f″ = 0. Returns whether it is one;
+    /// nothing is done where it is not.
+    fn jvp_in_place<T: Real>(&self, _x: &[T], _y: &[T], _dx: &mut [T]) -> bool {
+        false
+    }
+
     /// Floating-point operations of the matrix products that a sweep's visit to the primitive computes, for inputs of these
     /// shapes.
     fn product_flops(&self, _shapes: &[&[usize]], _visit: &Visit<'_>) -> u64 {
@@ -169,6 +185,9 @@ pub trait Primitive: Clone + Debug + Send + Sync + 'static {
         Op::Own(Arc::new(self))
     }
 }
+
+/// What becomes of some neighbouring elements of an array, given the position of the first, in their place.
+pub type InPlace<'a, T> = dyn Fn(usize, &mut [T]) + Sync + 'a;
 
 /// The tangents of a node's inputs along one direction.
 pub type Tangent<'a, A> = SmallVec<[Option<&'a A>; 3]>;
@@ -336,6 +355,10 @@ pub trait CurvedRules<A: Array>: Rules<A> {
     fn vjp_curved(&self, at: &At<'_, A>, dx: &[Option<&A>], out: &mut Cotangents<'_, A>);
     /// See [`Array::advance`].
     fn advance(&self, node: &Advance<'_, A>) -> Option<(Option<A>, f64)>;
+    /// See [`Array::advance_then`].
+    fn advance_then(&self, node: &Advance<'_, A>, then: &InPlace<'_, Scalar<A>>) -> Option<(A, f64)>;
+    /// See [`Array::jvp_in_place`].
+    fn jvp_in_place(&self, x: &A, y: &A, from: usize, dx: &mut [Scalar<A>]) -> bool;
 }
 
 impl<A: Array, P: Primitive> Rules<A> for P {
@@ -383,6 +406,14 @@ impl<A: Array, P: Primitive> CurvedRules<A> for P {
 
     fn advance(&self, node: &Advance<'_, A>) -> Option<(Option<A>, f64)> {
         A::advance(self, node)
+    }
+
+    fn advance_then(&self, node: &Advance<'_, A>, then: &InPlace<'_, Scalar<A>>) -> Option<(A, f64)> {
+        A::advance_then(self, node, then)
+    }
+
+    fn jvp_in_place(&self, x: &A, y: &A, from: usize, dx: &mut [Scalar<A>]) -> bool {
+        A::jvp_in_place(self, x, y, from, dx)
     }
 }
 

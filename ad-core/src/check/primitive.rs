@@ -206,10 +206,39 @@ fn fused_rules<P: Primitive>(p: &P, inputs: &[T], compare: &mut Comparison<'_>) 
     compare.agree("the fused curved VJP", &fused, "the derivative of the VJP", &curved)?;
     let (multiples, forms) = (vec![None; x.len()], Forms::Cheapest);
     let node = Advance { x: &x, y: &y, ybar: Some(&ybar), dx: &dx, multiples: &multiples, forms };
-    let Some((tangent, term)) = p.advance_fused(&node) else { return Ok(()) };
-    compare.agree("the fused tangent", &elements(&tangent), "the JVP", &elements(&dy))?;
     let expected = inner(&curved, &flat(&moving));
-    compare.agree("the fused contraction", &[term], "the derivative of the VJP, contracted", &[expected])
+    if let Some((tangent, term)) = p.advance_fused(&node) {
+        compare.agree("the fused tangent", &elements(&tangent), "the JVP", &elements(&dy))?;
+        compare.agree("the fused contraction", &[term], "the derivative of the VJP, contracted", &[expected])?;
+    }
+    // Something that tells the elements apart.
+    let weight = |i: usize| 1.0 + 0.5 * (i % 7) as f64;
+    let weigh = |from: usize, dy: &mut [f64]| dy.iter_mut().zip(from..).for_each(|(dy, i)| *dy *= weight(i));
+    if let Some((tangent, term)) = p.advance_then_fused(&node, &weigh) {
+        let weighed: Vec<f64> = elements(&dy).iter().enumerate().map(|(i, dy)| weight(i) * dy).collect();
+        compare.agree("the fused tangent, weighed", tangent.data(), "the JVP, weighed", &weighed)?;
+        compare.agree("the contraction beside it", &[term], "the derivative of the VJP, contracted", &[expected])?;
+    }
+    in_place(p, &x, &y, &moving, &elements(&dy), compare)
+}
+
+/// The JVP of some elements in their place, where the primitive has it.
+fn in_place<P: Primitive>(
+    p: &P,
+    x: &[&T],
+    y: &T,
+    moving: &[T],
+    dy: &[f64],
+    compare: &mut Comparison<'_>,
+) -> Result<(), Mismatch> {
+    if !p.jvp_in_place::<f64>(&[], &[], &mut []) {
+        return Ok(());
+    }
+    let (half, mut found) = (y.len() / 2, moving[0].data().to_vec());
+    for part in [0..half, half..y.len()] {
+        p.jvp_in_place(&x[0].data()[part.clone()], &y.data()[part.clone()], &mut found[part]);
+    }
+    compare.agree("the JVP in place", &found, "the JVP", dy)
 }
 
 /// What a VJP adds to the cotangents of all inputs, zeros written out.

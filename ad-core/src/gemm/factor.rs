@@ -1,17 +1,78 @@
-//! The second factor of a product, which may be a weighted sum of two matrices that is formed where it is multiplied.
+//! The factors of a product, which may be formed where they are multiplied: the first by rows, the second by columns.
 
 use std::ops::Range;
 
 use faer::MatRef;
 
-use super::Matrix;
+use super::inner_products::{Sums, symmetric_rows};
+use super::steps::rows_of_product;
+use super::{Matrix, Onto};
 use crate::buffer::Buffer;
 use crate::kernel;
 use crate::real::Real;
 
+/// The first factor of a product. Each thread forms the rows that it multiplies, so that no thread waits for others to do so, and they are near.
+#[derive(Clone, Copy)]
+pub(crate) enum First<'a, T: Real> {
+    /// A matrix as it is.
+    Stored(Matrix<'a, T>),
+    /// The product of two matrices.
+    Product(Matrix<'a, T>, Matrix<'a, T>),
+    /// A symmetric n × n matrix, given the numbers on and below its diagonal over c, n and c.
+    Symmetric(&'a Sums<T>, usize, T),
+}
+
+impl<'a, T: Real> First<'a, T> {
+    /// Rows and columns.
+    pub(super) fn sizes(self) -> [usize; 2] {
+        match self {
+            First::Stored(matrix) => [matrix.rows, matrix.cols],
+            First::Product(a, b) => [a.rows, b.cols],
+            First::Symmetric(_, n, _) => [n, n],
+        }
+    }
+
+    /// The matrix, where it is one as it is.
+    pub(super) fn stored(self) -> Option<Matrix<'a, T>> {
+        match self {
+            First::Stored(matrix) => Some(matrix),
+            _ => None,
+        }
+    }
+
+    /// Whether it is the transpose of what is stored.
+    pub(super) fn is_transposed(self) -> bool {
+        self.stored().is_some_and(|matrix| matrix.transposed)
+    }
+
+    /// Multiply-adds that forming all of it takes.
+    pub(super) fn work(self) -> usize {
+        match self {
+            First::Product(a, b) => a.rows * a.cols * b.cols,
+            _ => 0,
+        }
+    }
+
+    /// What `f` makes of these rows.
+    pub(super) fn with_rows<R>(self, rows: Range<usize>, f: impl FnOnce(MatRef<'_, T>) -> R) -> R {
+        let [_, cols] = self.sizes();
+        let formed = |form: &dyn Fn(&mut [T])| {
+            let mut formed = Buffer::stale(rows.len() * cols);
+            form(&mut formed);
+            formed
+        };
+        let formed = match self {
+            First::Stored(matrix) => return f(matrix.view().subrows(rows.start, rows.len())),
+            First::Product(a, b) => formed(&|numbers| rows_of_product(numbers, rows.start, Onto::Nothing, a, b)),
+            First::Symmetric(half, n, c) => formed(&|numbers| symmetric_rows(numbers, rows.start, half, n, c)),
+        };
+        f(MatRef::from_row_major_slice(&formed, rows.len(), cols))
+    }
+}
+
 /// The second factor of a product.
 #[derive(Clone, Copy)]
-pub(crate) enum Factor<'a, T> {
+pub(crate) enum Second<'a, T> {
     /// A matrix as it is.
     Stored(Matrix<'a, T>),
     /// pA + qB of two matrices of the same sizes and layout, given A, B and p, q. Each thread forms some columns before it multiplies by them, so
@@ -19,19 +80,19 @@ pub(crate) enum Factor<'a, T> {
     Sum([Matrix<'a, T>; 2], [T; 2]),
 }
 
-impl<'a, T: Real> Factor<'a, T> {
+impl<'a, T: Real> Second<'a, T> {
     /// A matrix of its sizes and layout.
     pub(super) fn like(self) -> Matrix<'a, T> {
         match self {
-            Factor::Stored(matrix) | Factor::Sum([matrix, _], _) => matrix,
+            Second::Stored(matrix) | Second::Sum([matrix, _], _) => matrix,
         }
     }
 
     /// What `f` makes of these columns.
     pub(super) fn with_columns<R>(self, columns: Range<usize>, f: impl FnOnce(MatRef<'_, T>) -> R) -> R {
         match self {
-            Factor::Stored(matrix) => f(matrix.view().subcols(columns.start, columns.len())),
-            Factor::Sum(terms, weights) => {
+            Second::Stored(matrix) => f(matrix.view().subcols(columns.start, columns.len())),
+            Second::Sum(terms, weights) => {
                 let width = columns.len();
                 let sum = formed(terms, weights, columns);
                 f(Matrix::new(&sum, terms[0].rows, width, terms[0].transposed).view())
@@ -42,8 +103,8 @@ impl<'a, T: Real> Factor<'a, T> {
     /// What `f` makes of all of it.
     pub(super) fn with_all<R>(self, f: impl FnOnce(Matrix<'_, T>) -> R) -> R {
         match self {
-            Factor::Stored(matrix) => f(matrix),
-            Factor::Sum(terms, weights) => f(terms[0].over(&formed(terms, weights, 0..terms[0].cols))),
+            Second::Stored(matrix) => f(matrix),
+            Second::Sum(terms, weights) => f(terms[0].over(&formed(terms, weights, 0..terms[0].cols))),
         }
     }
 }
@@ -65,8 +126,14 @@ fn formed<T: Real>([a, b]: [Matrix<'_, T>; 2], weights: [T; 2], columns: Range<u
     sum
 }
 
-impl<'a, T> From<Matrix<'a, T>> for Factor<'a, T> {
+impl<'a, T: Real> From<Matrix<'a, T>> for First<'a, T> {
     fn from(matrix: Matrix<'a, T>) -> Self {
-        Factor::Stored(matrix)
+        First::Stored(matrix)
+    }
+}
+
+impl<'a, T> From<Matrix<'a, T>> for Second<'a, T> {
+    fn from(matrix: Matrix<'a, T>) -> Self {
+        Second::Stored(matrix)
     }
 }

@@ -186,6 +186,17 @@ pub(crate) fn fill_symmetric<T: Real>(square: &mut [T], half: &Sums<T>, n: usize
     );
 }
 
+/// Rows from the `top`-th on, a multiple of 16, of the matrix that [`fill_symmetric`] fills, on the current thread; a number of them that is a
+/// multiple of 16, or the last.
+pub(super) fn symmetric_rows<T: Real>(rows: &mut [T], top: usize, half: &Sums<T>, n: usize, c: T) {
+    kernel::pieces_here(
+        rows,
+        ABREAST * n,
+        #[inline(always)]
+        |piece, rows| fill_rows(rows, top + piece * ABREAST, half, n, c),
+    );
+}
+
 /// Rows of a symmetric matrix from the `top`-th on: [`ABREAST`], or the last.
 #[inline(always)]
 fn fill_rows<T: Real>(rows: &mut [T], top: usize, half: &Sums<T>, n: usize, c: T) {

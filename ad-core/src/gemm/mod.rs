@@ -4,7 +4,8 @@
 //! A product is cut into blocks of its result, along the inner dimension only where [few long rows](mod@inner_products) are, and blocks are
 //! shared out over the current rayon pool: one a thread where `faer` gives the same bits however a product is cut, else a number that depends
 //! on the sizes only. So a result does not depend on the number of threads. Where a result takes [several steps](steps), such as a sum of products,
-//! each block goes through all of them; a [factor](factor::Factor) that is a sum is formed some columns at a time, where it is multiplied.
+//! each block goes through all of them; a [factor](factor) that is a sum or a product itself is formed where it is multiplied, some columns or rows at
+//! a time.
 
 mod factor;
 mod inner_products;
@@ -22,10 +23,10 @@ use faer::{Accum, MatMut, MatRef, Par};
 use pulp::{Arch, Simd, WithSimd};
 use smallvec::SmallVec;
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, LINE};
 use crate::parallel::{Apart, SLOTS, slot};
 use crate::real::Real;
-pub(crate) use factor::Factor;
+pub(crate) use factor::{First, Second};
 pub(crate) use inner_products::{InnerProducts, fill_symmetric, inner_products};
 use narrow::Narrow;
 use small::Small;
@@ -70,6 +71,11 @@ impl<'a, T: Real> Matrix<'a, T> {
     /// The numbers, in the order of storage.
     pub(crate) fn data(self) -> &'a [T] {
         self.data
+    }
+
+    /// Rows and columns as they are stored: of the transpose, if that is.
+    pub(crate) fn stored_sizes(self) -> [usize; 2] {
+        if self.transposed { [self.cols, self.rows] } else { [self.rows, self.cols] }
     }
 
     /// A matrix of the same sizes and layout over other numbers.
@@ -128,7 +134,7 @@ const VECTOR: usize = 16;
 /// If the sizes do not fit.
 #[track_caller]
 pub fn matmul_into<T: Real>(c: &mut [T], onto: Onto<'_, T>, a: Matrix<'_, T>, b: Matrix<'_, T>) {
-    compute([Output::new(c, [a.rows, b.cols], &[Step::Product(onto, a, b.into())])]);
+    compute([Output::new(c, [a.rows, b.cols], &[Step::Product(onto, a.into(), b.into())])]);
 }
 
 /// `0..len` cut into `parts` ranges of about one length, at multiples of `unit`.
@@ -218,22 +224,35 @@ fn group_turned<T: Real>(c: MatMut<'_, T>, onto: Onto<'_, T>, a: MatRef<'_, T>, 
 }
 
 /// Bytes of a row of the result that `faer` computes at once with 512-bit vectors: six of them.
-const PANEL: usize = 6 * 64;
+const PANEL: usize = 6 * LINE;
 /// Numbers of the second operand that are packed at once, at most, so that they stay in the second-level cache.
 const PACKED: usize = 1 << 17;
 /// The inner dimension over which `faer` packs.
 const DEPTH: usize = 512;
 
-/// Numbers of a sum that are formed and packed at once, at most: the two that it is of pass through the cache, too, and the first operand is to
-/// stay there.
-const SUMMED: usize = PACKED / 4;
+/// The inner dimension over which four vectors of columns stay in the nearest cache, of 32 kB or more, while row after row is computed. Six do not
+/// if it is larger than [`SHALLOWEST`].
+const NEAR: usize = 128;
+/// The inner dimension from which four vectors of columns at once are faster than six, up to [`NEAR`].
+const SHALLOWEST: usize = 97;
 
 /// The groups of columns of a block of `cols` columns and an inner dimension of `k` that are computed one after another: of so many numbers at most
-/// as stay near when `packed`, in whole panels, and at the end such that none ends in one or two vectors: those are computed at a half or four fifths
-/// of the speed, three and more at full speed (measured with 128×784 and 512×128 numbers in the first operand).
-fn groups<T>(cols: usize, k: usize, packed: usize) -> impl Iterator<Item = Range<usize>> {
+/// as stay near when they are packed, in whole panels.
+fn groups<T>(cols: usize, k: usize) -> impl Iterator<Item = Range<usize>> {
     let panel = PANEL / size_of::<T>();
-    let most = (packed / k.clamp(1, DEPTH) / panel).max(1) * panel;
+    let most = (PACKED / k.clamp(1, DEPTH) / panel).max(1) * panel;
+    groups_of(cols, most, panel)
+}
+
+/// The groups of four vectors of columns of which [`NEAR`] rows stay in the nearest cache.
+fn near_groups<T>(cols: usize) -> impl Iterator<Item = Range<usize>> {
+    let panel = 4 * LINE / size_of::<T>();
+    groups_of(cols, panel, panel)
+}
+
+/// Groups of at most so many columns, and at the end such that none ends in one or two vectors: those are computed at a half or four fifths
+/// of the speed, three and more at full speed (measured with 128×784 and 512×128 numbers in the first operand).
+fn groups_of(cols: usize, most: usize, panel: usize) -> impl Iterator<Item = Range<usize>> {
     let mut from = 0;
     std::iter::from_fn(move || {
         let left = cols - from;
@@ -250,7 +269,7 @@ fn groups<T>(cols: usize, k: usize, packed: usize) -> impl Iterator<Item = Range
 
 /// One block, on the current thread.
 fn block<T: Real>(c: MatMut<'_, T>, onto: Onto<'_, T>, a: MatRef<'_, T>, b: MatRef<'_, T>) {
-    let groups = groups::<T>(c.ncols(), a.ncols(), PACKED);
+    let groups = groups::<T>(c.ncols(), a.ncols());
     columns(c, onto, groups).for_each(|(c, onto, cols)| group(c, onto, a, b.subcols(cols.start, cols.len())));
 }
 
@@ -264,6 +283,15 @@ fn group<T: Real>(mut c: MatMut<'_, T>, onto: Onto<'_, T>, a: MatRef<'_, T>, b: 
     T::product(c.as_mut(), accum, a, b);
     if let Onto::Row(row) = onto {
         Arch::new().dispatch(AddRow { c, row });
+    }
+}
+
+/// One group of columns, [`NEAR`] of the inner dimension at a time.
+fn near_group<T: Real>(mut c: MatMut<'_, T>, mut onto: Onto<'_, T>, a: MatRef<'_, T>, b: MatRef<'_, T>) {
+    let depth = a.ncols();
+    for from in (0..depth.max(1)).step_by(NEAR) {
+        let len = NEAR.min(depth - from);
+        group(c.as_mut(), std::mem::replace(&mut onto, Onto::Present), a.subcols(from, len), b.subrows(from, len));
     }
 }
 

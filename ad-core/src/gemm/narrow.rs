@@ -16,6 +16,9 @@ const COLS: usize = 5;
 /// Columns of the products that are computed so.
 const FEW_COLS: RangeInclusive<usize> = 3..=16;
 
+/// Lanes of a vector, at most.
+const MOST_LANES: usize = 16;
+
 /// Rows at most whose inner products with one another are.
 const MOST_ROWS: usize = 192;
 
@@ -67,7 +70,8 @@ pub trait Narrow: Sized {
 }
 
 macro_rules! narrow {
-    ($t:ident, $split:ident, $zero:ident, $times_plus:ident, $sum:ident) => {
+    ($t:ident, $vector:ident, $split:ident, $split_mut:ident, $splat:ident, $times_plus:ident, $add:ident, $select:ident, $rotate:ident,
+     $lanes:ident, $mask:ident, $whole:ident, $numbered:ident, $whole_splat:ident, $and:ident, $equal:ident) => {
         impl Narrow for $t {
             fn narrow_rows(rows: Rows<'_, $t>) {
                 Arch::new().dispatch(rows);
@@ -137,7 +141,7 @@ macro_rules! narrow {
                 for j in 0..COLS {
                     b[j] = &S::$split(right[j]).0[..n];
                 }
-                let mut sums = [[simd.$zero(0.0); COLS]; R];
+                let mut sums = [[simd.$splat(0.0); COLS]; R];
                 for i in 0..n {
                     for r in 0..R {
                         for j in 0..COLS {
@@ -145,12 +149,7 @@ macro_rules! narrow {
                         }
                     }
                 }
-                let mut products = [[0.0; COLS]; R];
-                for r in 0..R {
-                    for j in 0..COLS {
-                        products[r][j] = simd.$sum(sums[r][j]);
-                    }
-                }
+                let mut products = Self::sums_of_lanes(simd, sums);
                 // Apart from the vectors, which would not stay in registers if loops of any length stood between them.
                 for (products, a) in products.iter_mut().zip(left) {
                     for (product, b) in products.iter_mut().zip(right) {
@@ -161,8 +160,81 @@ macro_rules! narrow {
                 }
                 products
             }
+
+            /// The sum of the lanes of each vector, of as many at once as a vector has lanes.
+            ///
+            /// Lanes of two vectors A and B are added in one: its lane l is Aₗ + Aₗ₊₁ if l is even and Bₗ + Bₗ₊₁ if it is odd. Of two such vectors
+            /// the lanes l and l + 2 are added in the same way, by the next bit of l, and so on: in the end lane l is the sum of the l-th vector.
+            /// That takes half of the steps of one vector after another.
+            #[inline(always)]
+            fn sums_of_lanes<S: Simd, const R: usize>(simd: S, vectors: [[S::$vector; COLS]; R]) -> [[$t; COLS]; R] {
+                let numbers: [$whole; MOST_LANES] = std::array::from_fn(|l| l as $whole);
+                let number = S::$numbered(&numbers).0[0];
+                let mut sums = [[0.0; COLS]; R];
+                for first in (0..R * COLS).step_by(S::$lanes) {
+                    let mut merged = [simd.$splat(0.0); MOST_LANES];
+                    for l in 0..S::$lanes.min(R * COLS - first) {
+                        merged[l] = vectors[(first + l) / COLS][(first + l) % COLS];
+                    }
+                    let (mut n, mut bit) = (S::$lanes, 1);
+                    while n > 1 {
+                        n /= 2;
+                        let is_clear: S::$mask =
+                            simd.$equal(simd.$and(number, simd.$whole_splat(bit)), simd.$whole_splat(0));
+                        for i in 0..n {
+                            let (a, b) = (merged[2 * i], merged[2 * i + 1]);
+                            let next = simd.$rotate(simd.$select(is_clear, b, a), bit as usize);
+                            merged[i] = simd.$add(simd.$select(is_clear, a, b), next);
+                        }
+                        bit *= 2;
+                    }
+                    let found: [$t; MOST_LANES] = {
+                        let mut found = [0.0; MOST_LANES];
+                        S::$split_mut(&mut found).0[0] = merged[0];
+                        found
+                    };
+                    for l in 0..S::$lanes.min(R * COLS - first) {
+                        sums[(first + l) / COLS][(first + l) % COLS] = found[l];
+                    }
+                }
+                sums
+            }
         }
     };
 }
-narrow!(f32, as_simd_f32s, splat_f32s, mul_add_e_f32s, reduce_sum_f32s);
-narrow!(f64, as_simd_f64s, splat_f64s, mul_add_e_f64s, reduce_sum_f64s);
+narrow!(
+    f32,
+    f32s,
+    as_simd_f32s,
+    as_mut_simd_f32s,
+    splat_f32s,
+    mul_add_e_f32s,
+    add_f32s,
+    select_f32s,
+    rotate_left_f32s,
+    F32_LANES,
+    m32s,
+    u32,
+    as_simd_u32s,
+    splat_u32s,
+    and_u32s,
+    equal_u32s
+);
+narrow!(
+    f64,
+    f64s,
+    as_simd_f64s,
+    as_mut_simd_f64s,
+    splat_f64s,
+    mul_add_e_f64s,
+    add_f64s,
+    select_f64s,
+    rotate_left_f64s,
+    F64_LANES,
+    m64s,
+    u64,
+    as_simd_u64s,
+    splat_u64s,
+    and_u64s,
+    equal_u64s
+);

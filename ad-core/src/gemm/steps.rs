@@ -11,21 +11,25 @@ use smallvec::{SmallVec, smallvec};
 
 use super::narrow::{self, narrow_into};
 use super::{
-    BLOCKS, CUT_FROM, Factor, Matrix, NARROWEST, Onto, PACKED, SUMMED, VECTOR, columns, counted, group, group_turned,
-    groups, in_step, shares, spaced, together, turned,
+    BLOCKS, CUT_FROM, First, Matrix, NARROWEST, NEAR, Onto, SHALLOWEST, Second, VECTOR, columns, counted, group,
+    group_turned, groups, in_step, near_group, near_groups, shares, spaced, together, turned,
 };
-use crate::kernel::fetch;
+use crate::kernel::{self, fetch};
 use crate::parallel;
+use crate::primitive::InPlace;
 use crate::real::Real;
 use crate::sums::RunningSum;
 
 /// Rows and columns of a cell, but for those at the end of a result.
 const CELL: [usize; 2] = [16, fetch::BLOCK];
 
+/// Numbers of a result that are passed on at once to what they become.
+const AT_ONCE: usize = 1 << 12;
+
 /// One step of a result's computation.
-pub(crate) enum Step<'a, T> {
+pub(crate) enum Step<'a, T: Real> {
     /// A product, and what it does with what the step before left in its place.
-    Product(Onto<'a, T>, Matrix<'a, T>, Factor<'a, T>),
+    Product(Onto<'a, T>, First<'a, T>, Second<'a, T>),
     /// A function of the numbers in some neighbouring [cells](CELL), given their first row and column, row by row. Cells are the same however the
     /// result is cut, so that what is summed over one does not depend on the number of threads.
     Cells(&'a CellStep<'a, T>),
@@ -97,11 +101,13 @@ impl<T, F: FnMut([usize; 2], &mut [T], &mut RunningSum)> WithSimd for SideBySide
 }
 
 /// A row-major result, and the steps that lead to it.
-pub(crate) struct Output<'a, T> {
+pub(crate) struct Output<'a, T: Real> {
     numbers: &'a mut [T],
     rows: usize,
     cols: usize,
     steps: &'a [Step<'a, T>],
+    /// What the numbers become in the end, in their place.
+    then: Option<&'a InPlace<'a, T>>,
 }
 
 impl<'a, T: Real> Output<'a, T> {
@@ -111,26 +117,44 @@ impl<'a, T: Real> Output<'a, T> {
     /// If the sizes of a step or the numbers do not fit.
     #[track_caller]
     pub(crate) fn new(numbers: &'a mut [T], [rows, cols]: [usize; 2], steps: &'a [Step<'a, T>]) -> Self {
-        let output = Output { numbers, rows, cols, steps };
-        for [a, b] in output.products() {
-            let (n, k, m, len) = (a.rows, a.cols, b.cols, output.numbers.len());
+        let output = Output { numbers, rows, cols, steps, then: None };
+        for (a, b) in output.products() {
+            let ([n, k], b, len) = (a.sizes(), b.like(), output.numbers.len());
+            let m = b.cols;
             let fit = [n, m, b.rows, len] == [rows, cols, k, n * m];
             assert!(fit, "product {n}×{k} by {}×{m} into {len} numbers", b.rows);
         }
         output
     }
 
+    /// The same, whose numbers become this in their place after all steps: block by block while they are near, if these are of whole rows, else
+    /// in a loop of its own, as what reads them next goes by rows.
+    pub(crate) fn then(self, then: Option<&'a InPlace<'a, T>>) -> Self {
+        Output { then, ..self }
+    }
+
     /// The factors of all products.
-    fn products(&self) -> impl Iterator<Item = [Matrix<'a, T>; 2]> + use<'a, T> {
+    fn products(&self) -> impl Iterator<Item = (First<'a, T>, Second<'a, T>)> + use<'a, T> {
         self.steps.iter().filter_map(|step| match step {
-            Step::Product(_, a, b) => Some([*a, b.like()]),
+            Step::Product(_, a, b) => Some((*a, *b)),
             Step::Cells(_) => None,
         })
     }
 
-    /// Multiply-adds of all products.
+    /// The inner dimensions of all products together.
+    fn depth(&self) -> usize {
+        self.products().map(|(a, _)| a.sizes()[1]).sum()
+    }
+
+    /// Multiply-adds of all products, and of those that are factors of them.
     fn work(&self) -> usize {
-        self.rows * self.cols * self.products().map(|[a, _]| a.cols).sum::<usize>()
+        self.rows * self.cols * self.depth() + self.products().map(|(a, _)| a.work()).sum::<usize>()
+    }
+
+    /// Rows and columns that blocks are of multiples of.
+    fn unit(&self) -> [usize; 2] {
+        let is_plain = |step: &Step<'_, T>| matches!(step, Step::Product(_, First::Stored(_), _));
+        if self.steps.iter().all(is_plain) { [4, VECTOR] } else { CELL }
     }
 
     /// Into how many parts the rows and the columns are cut.
@@ -138,15 +162,26 @@ impl<'a, T: Real> Output<'a, T> {
     /// Columns come first: the second operand is then packed once in all, the first, in the layers' forward products the smaller one, read
     /// once a block. Of a transposed first operand a block of rows reads its own columns only, which is worth more: so the adjoint of a weight
     /// is cut, and the gradient of layers of 32×1024×1024 became 1.15 times as fast on two threads.
-    fn cuts(&self, unit: [usize; 2]) -> [usize; 2] {
-        let Some([a, b]) = self.products().next() else { return [1, 1] };
+    ///
+    /// A shallow result is mostly written, and threads that write columns of the same rows delay each other, as what a processor fetches ahead
+    /// of one's columns are the other's: it is cut down its rows, too. So is one whose first factor is a product, each of whose rows one
+    /// thread forms.
+    fn cuts(&self) -> [usize; 2] {
+        let unit = self.unit();
+        let blocks = most_blocks();
+        let parts = |len: usize, least: usize, most: usize| (len / least).clamp(1, most.max(1));
+        let by_rows = [parts(self.rows, 2 * CELL[0], blocks), 1];
+        let Some((a, b)) = self.products().next() else { return by_rows };
         let least = match way(a, b) {
             Way::Narrow => [unit[0], NARROWEST],
             _ => unit.map(|unit| unit.max(NARROWEST)),
         };
-        let blocks = most_blocks();
-        let parts = |len: usize, least: usize, most: usize| (len / least).clamp(1, most.max(1));
-        if a.transposed {
+        if self.products().any(|(a, _)| matches!(a, First::Product(..))) {
+            return by_rows;
+        }
+        let is_sum = self.products().any(|(_, b)| matches!(b, Second::Sum(..)));
+        let is_shallow = self.depth() <= self.rows && !is_sum;
+        if is_shallow || a.is_transposed() {
             let down = parts(self.rows, least[0], blocks);
             [down, parts(self.cols, least[1], blocks / down)]
         } else {
@@ -156,47 +191,61 @@ impl<'a, T: Real> Output<'a, T> {
     }
 
     /// The blocks that can be computed apart.
-    fn blocks(self) -> Vec<Block<'a, T>> {
-        let has_cells = self.steps.iter().any(|step| matches!(step, Step::Cells(_)));
-        let unit = if has_cells { CELL } else { [4, VECTOR] };
-        let [down, across] = self.cuts(unit);
-        let Output { numbers: mut rest, rows, cols, steps } = self;
+    fn blocks(&mut self) -> Vec<Block<'_, T>> {
+        let (unit, [down, across]) = (self.unit(), self.cuts());
+        let Output { numbers: ref mut rest, rows, cols, steps, then } = *self;
+        let mut rest = &mut **rest;
         let mut blocks = Vec::with_capacity(down * across);
         for rows in shares(rows, down, unit[0]) {
             let (band, below) = rest.split_at_mut(rows.len() * cols);
             rest = below;
             let top = rows.start;
             if across == 1 {
-                blocks.push(Block { place: Place::Rows(band, cols), first: [top, 0], steps });
+                blocks.push(Block { place: Place::Rows(band, cols), first: [top, 0], steps, then, is_near: false });
                 continue;
             }
             let mut band = MatMut::from_row_major_slice_mut(band, rows.len(), cols);
             for cols in shares(cols, across, unit[1]) {
                 let (c, right) = band.split_at_col_mut(cols.len());
                 band = right;
-                blocks.push(Block { place: Place::Columns(c), first: [top, cols.start], steps });
+                let first = [top, cols.start];
+                blocks.push(Block { place: Place::Columns(c), first, steps, then: None, is_near: false });
             }
         }
         blocks
     }
 
     /// All of it as one block.
-    fn whole(self) -> Block<'a, T> {
-        Block { place: Place::Rows(self.numbers, self.cols), first: [0, 0], steps: self.steps }
+    fn whole(&mut self) -> Block<'_, T> {
+        let Output { steps, then, .. } = *self;
+        Block { place: Place::Rows(self.numbers, self.cols), first: [0, 0], steps, then, is_near: false }
+    }
+
+    /// What the numbers become, where blocks were of parts of rows.
+    fn finish(&mut self) {
+        if let Some(then) = self.then.filter(|_| self.cuts()[1] > 1) {
+            kernel::pieces(self.numbers, AT_ONCE, 1, |i, numbers| {
+                then(i * AT_ONCE, numbers);
+                0.0
+            });
+        }
     }
 }
 
 /// Computes results of independent steps, on all threads together: each thread takes its block of each. The bits of the results do not depend
 /// on the number of threads.
-pub(crate) fn compute<'a, T: Real, const N: usize>(outputs: [Output<'a, T>; N]) {
+pub(crate) fn compute<T: Real, const N: usize>(mut outputs: [Output<'_, T>; N]) {
     let work: usize = outputs.iter().map(Output::work).sum();
     counted(2 * work as u64);
     // What is empty has no blocks.
-    let outputs = outputs.into_iter().filter(|output| !output.numbers.is_empty());
+    let outputs = outputs.iter_mut().filter(|output| !output.numbers.is_empty());
     if work < CUT_FROM || most_blocks() == 1 {
         return outputs.for_each(|output| output.whole().run());
     }
-    parallel::for_each(together(outputs.map(Output::blocks)), |blocks| blocks.into_iter().for_each(Block::run));
+    let mut outputs: SmallVec<[_; 2]> = outputs.collect();
+    let blocks = together(outputs.iter_mut().map(|output| output.blocks()));
+    parallel::for_each(blocks, |blocks| blocks.into_iter().for_each(Block::run));
+    outputs.into_iter().for_each(Output::finish);
 }
 
 /// How many blocks a result is cut into, if it is large enough: one for each thread where that changes no bits. For `x86_64` with AVX2 or AVX-512,
@@ -219,13 +268,14 @@ enum Way {
     Plain,
 }
 
-fn way<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Way {
-    let sizes = [a.rows, a.cols, b.cols];
-    if !a.transposed && b.transposed && narrow::suits::<T>(sizes) {
+fn way<T: Real>(a: First<'_, T>, b: Second<'_, T>) -> Way {
+    let ([n, k], b) = (a.sizes(), b.like());
+    let (sizes, stored) = ([n, k, b.cols], a.stored());
+    if stored.is_some_and(|a| !a.transposed) && b.transposed && narrow::suits::<T>(sizes) {
         Way::Narrow
     } else if b.transposed && turned(sizes) {
         Way::Turned
-    } else if in_step(a, b.cols) {
+    } else if stored.is_some_and(|a| in_step(a, b.cols)) {
         Way::Spaced
     } else {
         Way::Plain
@@ -253,11 +303,15 @@ impl<T> Place<'_, T> {
 }
 
 /// A block of a result.
-struct Block<'a, T> {
+struct Block<'a, T: Real> {
     place: Place<'a, T>,
     /// Its first row and column.
     first: [usize; 2],
     steps: &'a [Step<'a, T>],
+    /// What its numbers become in the end, if they are whole rows.
+    then: Option<&'a InPlace<'a, T>>,
+    /// Whether it is small and multiplied at once, so that adding to it again and again costs little.
+    is_near: bool,
 }
 
 impl<T: Real> Block<'_, T> {
@@ -269,38 +323,46 @@ impl<T: Real> Block<'_, T> {
                 Step::Cells(f) => self.cells(*f),
             }
         }
+        if let (Some(then), Place::Rows(numbers, cols)) = (self.then, &mut self.place) {
+            then(self.first[0] * *cols, numbers);
+        }
     }
 
-    fn product(&mut self, onto: Onto<'_, T>, a: Matrix<'_, T>, b: Factor<'_, T>) {
-        let (way, [top, left]) = (way(a, b.like()), self.first);
-        if let (Way::Narrow, Place::Rows(c, _)) = (way, &mut self.place) {
+    fn product(&mut self, onto: Onto<'_, T>, a: First<'_, T>, b: Second<'_, T>) {
+        let (way, [top, left]) = (way(a, b), self.first);
+        if let (Way::Narrow, First::Stored(a), Place::Rows(c, _)) = (way, a, &mut self.place) {
             return b.with_all(|b| narrow_into(c, top, onto, a, b));
         }
+        let is_formed = self.is_near;
         let c = self.place.view();
         let (rows, cols) = (c.nrows(), c.ncols());
         let onto = match onto {
             Onto::Row(row) => Onto::Row(&row[left..left + cols]),
             other => other,
         };
-        let a = a.view().subrows(top, rows);
-        let groups: SmallVec<[_; 8]> = match (way, b) {
+        let [_, depth] = a.sizes();
+        let is_sum = matches!(b, Second::Sum(..));
+        let is_shallow = matches!(way, Way::Plain) && (SHALLOWEST..=NEAR).contains(&depth) && !a.is_transposed();
+        let is_near = is_formed || is_sum || is_shallow;
+        let groups: SmallVec<[_; 8]> = match way {
             // What is packed then is the first operand, once for all.
-            (Way::Turned, Factor::Stored(_)) => smallvec![0..cols],
-            (_, Factor::Sum(..)) => groups::<T>(cols, a.ncols(), SUMMED).collect(),
-            _ => groups::<T>(cols, a.ncols(), PACKED).collect(),
+            Way::Turned if !is_sum => smallvec![0..cols],
+            _ if is_near => near_groups::<T>(cols).collect(),
+            _ => groups::<T>(cols, depth).collect(),
         };
         let by_groups = |a: MatRef<'_, T>| {
             for (c, onto, cols) in columns(c, onto, groups) {
                 b.with_columns(left + cols.start..left + cols.end, |b| match way {
                     Way::Turned => group_turned(c, onto, a, b),
+                    _ if is_near => near_group(c, onto, a, b),
                     _ => group(c, onto, a, b),
                 });
             }
         };
-        match way {
+        a.with_rows(top..top + rows, |a| match way {
             Way::Spaced => spaced(a, by_groups),
             _ => by_groups(a),
-        }
+        });
     }
 
     fn cells(&mut self, f: &CellStep<'_, T>) {
@@ -313,6 +375,21 @@ impl<T: Real> Block<'_, T> {
             f([top + i, left], &mut numbers);
         }
     }
+}
+
+/// Rows of a product from the `top`-th on, on the current thread.
+pub(super) fn rows_of_product<T: Real>(
+    rows: &mut [T],
+    top: usize,
+    onto: Onto<'_, T>,
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+) {
+    Block { place: Place::Rows(rows, b.cols), first: [top, 0], steps: &[], then: None, is_near: true }.product(
+        onto,
+        a.into(),
+        b.into(),
+    );
 }
 
 /// The numbers of a row of a result.

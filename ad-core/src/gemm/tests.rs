@@ -122,9 +122,12 @@ fn in_steps<T: Real>(threads: usize, [n, k, m]: [usize; 3]) -> (Vec<T>, Vec<T>, 
             numbers.iter_mut().for_each(|x| *x = *x + *x);
         });
     };
-    let steps =
-        [Step::Product(Onto::Nothing, a, b.into()), Step::Cells(&double), Step::Product(Onto::Present, c, d.into())];
-    let other = [Step::Product(Onto::Nothing, c, d.into())];
+    let steps = [
+        Step::Product(Onto::Nothing, a.into(), b.into()),
+        Step::Cells(&double),
+        Step::Product(Onto::Present, c.into(), d.into()),
+    ];
+    let other = [Step::Product(Onto::Nothing, c.into(), d.into())];
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
     pool.install(|| {
         compute([Output::new(&mut sum, [n, m], &steps), Output::new(&mut alone, [n, m], &other)]);
@@ -192,7 +195,7 @@ proptest! {
 
     #[test]
     fn groups_cover_all_columns_and_leave_no_narrow_end(cols in 1usize..5000, k in 1usize..2000) {
-        let groups: Vec<_> = groups::<f32>(cols, k, PACKED).collect();
+        let groups: Vec<_> = groups::<f32>(cols, k).collect();
         prop_assert_eq!(groups.iter().map(Range::len).sum::<usize>(), cols);
         prop_assert!(groups.windows(2).all(|pair| pair[0].end == pair[1].start && pair[0].len() >= 48));
         let over = groups[groups.len() - 1].len() % 96;
@@ -211,7 +214,7 @@ fn by_sum<T: Real>(threads: usize, [n, k, m]: [usize; 3], transposed: [bool; 2])
     let (mut formed, mut stored) = (vec![T::default(); n * m], vec![T::default(); n * m]);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
     pool.install(|| {
-        let step = [Step::Product(Onto::Nothing, a, Factor::Sum([b, c], weights))];
+        let step = [Step::Product(Onto::Nothing, a.into(), Second::Sum([b, c], weights))];
         compute([Output::new(&mut formed, [n, m], &step)]);
         matmul_into(&mut stored, Onto::Nothing, a, sum);
     });
@@ -230,5 +233,50 @@ fn a_sum_that_is_formed_on_the_way_is_multiplied_as_it_is() {
             let on = |threads| by_sum::<f32>(threads, sizes, transposed)[0].clone();
             assert!([1, 3].iter().all(|threads| on(*threads) == on(2)), "{sizes:?}, {transposed:?}");
         }
+    }
+}
+
+/// A product whose first factor is a product, and one whose first factor is symmetric and given by its half, with what is done to both afterwards;
+/// each formed where it is multiplied, and from arrays.
+fn by_first<T: Real>(threads: usize, [n, k, m]: [usize; 3]) -> [[Vec<T>; 2]; 2] {
+    let cast = |numbers: Vec<f64>| numbers.into_iter().map(T::from_f64).collect::<Vec<_>>();
+    let (a, b, c) = (cast(numbers(n * k, 0.7)), cast(numbers(n * k, 1.3)), cast(numbers(n * m, 0.4)));
+    let [a, b] = [&a, &b].map(|numbers| Matrix::new(numbers, n, k, false));
+    let c = Matrix::new(&c, n, m, false);
+    let factor = T::from_f64(-0.5);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+    pool.install(|| {
+        let half = &inner_products(&[InnerProducts::half(a)])[0];
+        let (mut outer, mut square) = (vec![T::default(); n * n], vec![T::default(); n * n]);
+        matmul_into(&mut outer, Onto::Nothing, a, b.transpose());
+        fill_symmetric(&mut square, half, n, factor);
+        let double = |_: [usize; 2], cells: &mut [&mut [T]]| {
+            cells.iter_mut().for_each(|cells| cells.iter_mut().for_each(|x| *x = *x + *x));
+        };
+        let result = |first: First<'_, T>| {
+            let mut result = vec![T::default(); n * m];
+            let steps = [Step::Product(Onto::Nothing, first, c.into()), Step::Cells(&double)];
+            compute([Output::new(&mut result, [n, m], &steps)]);
+            result
+        };
+        let stored = |numbers: &[T]| result(Matrix::new(numbers, n, n, false).into());
+        [
+            [result(First::Product(a, b.transpose())), stored(&outer)],
+            [result(First::Symmetric(half, n, factor)), stored(&square)],
+        ]
+    })
+}
+
+#[test]
+fn a_first_factor_that_is_formed_on_the_way_is_multiplied_as_it_is() {
+    for sizes in SIZES.into_iter().chain([[128, 512, 256], [100, 300, 17], [16, 1000, 400], [250, 30, 250], [1, 5, 4]])
+    {
+        for [formed, stored] in by_first::<f64>(2, sizes) {
+            for (formed, stored) in formed.iter().zip(&stored) {
+                approx::assert_relative_eq!(formed, stored, max_relative = 1e-11, epsilon = 1e-10);
+            }
+        }
+        let on = |threads| by_first::<f32>(threads, sizes).map(|[formed, _]| formed);
+        assert!([1, 3, 4].iter().all(|threads| on(*threads) == on(2)), "{sizes:?}");
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn ahead<T: Real, const N: usize>(arrays: [&[T]; N], from: usize, len
 /// Asks for these numbers, line by line of the cache.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn ask<T: Real>(numbers: &[T]) {
+pub(crate) fn ask<T: Real>(numbers: &[T]) {
     use pulp::core_arch::x86::Sse;
     use std::arch::x86_64::_MM_HINT_T1;
 
@@ -44,7 +44,7 @@ fn ask<T: Real>(numbers: &[T]) {
 /// Nothing: there is no such hint that can be given safely.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
-fn ask<T: Real>(_: &[T]) {}
+pub(crate) fn ask<T: Real>(_: &[T]) {}
 
 /// A kernel that waits for memory rather than for arithmetic: run over a few elements at a time, before which it [asks](Kernel::fetch) for what it reads
 /// later on, and for where that is written.

@@ -73,6 +73,11 @@ pub(crate) fn run<K: Kernel>(kernel: K, out: &mut [K::Item]) -> f64 {
     in_chunks(kernel, out, CHUNK, K::WEIGHT)
 }
 
+/// Runs a kernel over elements `from..from + out.len()` on the current thread, and returns what it gives.
+pub(crate) fn run_here<K: Kernel>(kernel: K, from: usize, out: &mut [K::Item]) -> f64 {
+    Arch::new().dispatch(Stretch(kernel, from, out))
+}
+
 /// Runs a kernel over all of `out` in chunks of this length, an element being the work of so many additions.
 fn in_chunks<K: Kernel>(kernel: K, out: &mut [K::Item], chunk: usize, weight: usize) -> f64 {
     let arch = Arch::new();
@@ -154,6 +159,18 @@ pub(crate) fn pieces<T: Copy + Send>(
     in_chunks(Pieces(size, f, PhantomData), out, chunk, weight)
 }
 
+/// [`pieces`] on the current thread, without a sum.
+pub(crate) fn pieces_here<T: Copy + Send>(out: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Copy + Sync) {
+    let piece = inlined(
+        #[inline(always)]
+        |i: usize, out: &mut [T]| {
+            f(i, out);
+            0.0
+        },
+    );
+    run_here(Pieces(size, piece, PhantomData), 0, out);
+}
+
 /// A tensor whose elements are written piece by piece, and the sum of what `f` returns; see [`pieces`].
 #[track_caller]
 pub(crate) fn tensor_in_pieces<T: Real>(
@@ -227,7 +244,7 @@ pub(crate) fn weighted_sum_here<T: Real>(out: &mut [T], [a, b]: [&[T]; 2], [p, q
         #[inline(always)]
         move |a, b| p * a + q * b,
     );
-    Arch::new().dispatch(Stretch(Fetching(kernel), 0, out));
+    run_here(Fetching(kernel), 0, out);
 }
 
 /// f of each triple of numbers.

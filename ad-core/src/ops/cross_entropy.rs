@@ -10,7 +10,7 @@ use crate::ops::{Forms, Ops, recorded_as};
 use crate::primitive::{Advance, Cotangents, Kind, Primitive};
 use crate::real::Real;
 use crate::shape::count;
-use crate::sums::{inner_here, sum_here, sum_of_pairs_here};
+use crate::sums::{inner_here, sum_here, sum_of_pairs_here, sums_here};
 use crate::tensor::Tensor;
 
 /// Mean cross-entropy of class labels under softmax, as PyTorch's `cross_entropy` defines it.
@@ -195,8 +195,13 @@ impl CrossEntropy {
 /// Σ p ż² − (Σ p ż)² would. For use within a kernel.
 #[inline(always)]
 fn moments_here<T: Real>(powers: &[T], dz: &[T]) -> [f64; 2] {
-    let inverse = 1.0 / sum_here(powers);
-    let mean = inverse * inner_here(powers, dz);
+    let [sum, first] = sums_here(
+        [powers, dz],
+        #[inline(always)]
+        |[e, d]| [e, e * d],
+    );
+    let inverse = 1.0 / sum;
+    let mean = inverse * first;
     let variance = sum_of_pairs_here(
         powers,
         dz,

@@ -6,7 +6,7 @@ use crate::gemm::{Matrix, Onto, Output, compute, matmul_into};
 use crate::ops::binary::sum;
 use crate::ops::product::{Product, Sizes, sum_of_products};
 use crate::ops::{MatMul, Ops, recorded_as};
-use crate::primitive::{Advance, Cotangents, Kind, Multiple, Primitive, Tangent, Visit, jvp_one_by_one};
+use crate::primitive::{Advance, Cotangents, InPlace, Kind, Multiple, Primitive, Tangent, Visit, jvp_one_by_one};
 use crate::real::Real;
 use crate::shape::{Shape, count};
 use crate::tensor::Tensor;
@@ -49,7 +49,16 @@ impl Linear {
             z: z.data(),
             zbar: zbar.map(Tensor::data),
             multiple,
+            then: None,
         }
+    }
+
+    /// Ż, passed to `then`, and the curvature term, where the input or the weight moves.
+    fn advance<T: Real>(node: &Advance<'_, Tensor<T>>, then: Option<&InPlace<'_, T>>) -> (Tensor<T>, f64) {
+        let product = Product { then, ..Linear::product(node.x, node.y, node.dx, node.ybar, node.multiples[1]) };
+        let mut term = 0.0;
+        let dz = Tensor::filled(node.y.shape(), |dz| term = product.advance(node.forms, dz));
+        (dz, term)
     }
 }
 
@@ -91,6 +100,7 @@ impl Sizes {
 fn added_products<T: Real>(shape: &[usize], terms: [Option<[Matrix<'_, T>; 2]>; 2]) -> Option<Tensor<T>> {
     let [a, b] = terms.iter().flatten().next()?;
     let size = [a.rows(), b.cols()];
+    let terms = terms.map(|term| term.map(|[a, b]| (a.into(), b)));
     Some(Tensor::filled(shape, |out| compute([Output::new(out, size, &sum_of_products(Onto::Nothing, terms))])))
 }
 
@@ -206,10 +216,16 @@ impl Primitive for Linear {
         if node.dx[0].is_none() && node.dx[1].is_none() {
             return None;
         }
-        let product = Linear::product(node.x, node.y, node.dx, node.ybar, node.multiples[1]);
-        let mut term = 0.0;
-        let dz = Tensor::filled(node.y.shape(), |dz| term = product.advance(node.forms, dz));
+        let (dz, term) = Linear::advance(node, None);
         Some((Some(dz), term))
+    }
+
+    fn advance_then_fused<T: Real>(
+        &self,
+        node: &Advance<'_, Tensor<T>>,
+        then: &InPlace<'_, T>,
+    ) -> Option<(Tensor<T>, f64)> {
+        (node.dx[0].is_some() || node.dx[1].is_some()).then(|| Linear::advance(node, Some(then)))
     }
 
     fn product_flops(&self, shapes: &[&[usize]], visit: &Visit<'_>) -> u64 {

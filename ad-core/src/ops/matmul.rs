@@ -108,6 +108,7 @@ impl Primitive for MatMul {
             z: node.y.data(),
             zbar: node.ybar.map(Tensor::data),
             multiple: node.multiples[1],
+            then: None,
         };
         let mut term = 0.0;
         let dz = Tensor::filled(node.y.shape(), |dz| term = product.advance(node.forms, dz));

@@ -21,12 +21,12 @@ use smallvec::SmallVec;
 
 use crate::buffer::Buffer;
 use crate::gemm::{
-    CellSums, Factor, InnerProducts, Matrix, Onto, Output, Step, compute, fill_symmetric, inner_products, matmul_into,
+    CellSums, First, InnerProducts, Matrix, Onto, Output, Second, Step, compute, fill_symmetric, inner_products,
 };
 use crate::kernel::{self, fetch};
-use crate::primitive::{Multiple, Visit};
+use crate::primitive::{InPlace, Multiple, Visit};
 use crate::real::Real;
-use crate::sums;
+use crate::sums::RunningSum;
 
 /// A form in which a product advances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,6 +172,9 @@ impl Sizes {
 /// Floating-point operations that a product does in the time in which a loop reads or writes one number.
 const FLOPS_A_NUMBER: u64 = 8;
 
+/// The steps to a result.
+type Steps<'a, T> = SmallVec<[Step<'a, T>; 4]>;
+
 /// A product with the tangents of its factors.
 pub(crate) struct Product<'a, T: Real> {
     pub(crate) sizes: Sizes,
@@ -186,6 +189,8 @@ pub(crate) struct Product<'a, T: Real> {
     pub(crate) z: &'a [T],
     pub(crate) zbar: Option<&'a [T]>,
     pub(crate) multiple: Option<Multiple>,
+    /// What Ż becomes in its place.
+    pub(crate) then: Option<&'a InPlace<'a, T>>,
 }
 
 impl<'a, T: Real> Product<'a, T> {
@@ -193,15 +198,15 @@ impl<'a, T: Real> Product<'a, T> {
         Motion { moving: [self.dx.is_some(), self.dw.is_some()], curved: self.zbar.is_some(), multiple: self.multiple }
     }
 
-    /// Ż into `dz`.
+    /// Ż, or what becomes of it, into `dz`.
     pub(crate) fn tangent(&self, dz: &mut [T]) {
         let steps = self.tangent_steps();
-        compute([self.output(dz, &steps)]);
+        compute([self.output(dz, &steps).then(self.then)]);
     }
 
     /// Ż = ẊW + XẆ, with the tangent of the bias.
-    fn tangent_steps(&self) -> SmallVec<[Step<'_, T>; 2]> {
-        let moved = [self.dx.map(|dx| [dx, self.w]), self.dw.map(|dw| [self.x, dw])];
+    fn tangent_steps(&self) -> Steps<'_, T> {
+        let moved = [self.dx.map(|dx| (dx.into(), self.w)), self.dw.map(|dw| (self.x.into(), dw))];
         sum_of_products(self.dbias.map_or(Onto::Nothing, Onto::Row), moved)
     }
 
@@ -210,7 +215,7 @@ impl<'a, T: Real> Product<'a, T> {
         Output::new(numbers, [self.sizes.rows, self.sizes.cols], steps)
     }
 
-    /// Ż into `dz`, and the curvature term.
+    /// Ż, or what becomes of it, into `dz`, and the curvature term.
     pub(crate) fn advance(&self, forms: Forms, dz: &mut [T]) -> f64 {
         match (self.sizes.form(forms, self.motion()), self.dx, self.dw, self.zbar, self.multiple) {
             (Form::TwoProduct, Some(dx), Some(dw), Some(zbar), _) => self.two_product(dx, dw, zbar, None, dz),
@@ -228,8 +233,8 @@ impl<'a, T: Real> Product<'a, T> {
 
     fn direct(&self, dx: Matrix<'_, T>, dw: Matrix<'_, T>, zbar: &[T], dz: &mut [T]) -> f64 {
         let mut c = Buffer::stale(dz.len());
-        let (tangent, curved) = (self.tangent_steps(), [Step::Product(Onto::Nothing, dx, dw.into())]);
-        compute([self.output(dz, &tangent), self.output(&mut c, &curved)]);
+        let (tangent, curved) = (self.tangent_steps(), [Step::Product(Onto::Nothing, dx.into(), dw.into())]);
+        compute([self.output(dz, &tangent).then(self.then), self.output(&mut c, &curved)]);
         2.0 * kernel::inner(&c, zbar)
     }
 
@@ -242,46 +247,58 @@ impl<'a, T: Real> Product<'a, T> {
         of_adjoint: Option<f64>,
         dz: &mut [T],
     ) -> f64 {
-        let Some(s) = balance([self.x.data(), self.w.data()], [dx.data(), dw.data()]) else {
-            return self.direct(dx, dw, zbar, dz);
+        let [of_x, of_w, of_dx, of_dw, of_zbar] =
+            mean_squares([self.x.data(), self.w.data(), dx.data(), dw.data(), zbar]);
+        let Some(s) = balance([of_x, of_w], [of_dx, of_dw]) else { return self.direct(dx, dw, zbar, dz) };
+        // About ‖X‖‖Z̄‖/‖W‖: times sc how much larger than rounding the error is that C of the mixed form adds to ẊW.
+        let amplification = self.sizes.rows as f64 * (of_x * of_zbar / of_w).sqrt();
+        let mixed = of_adjoint.filter(|c| s * c.abs() * amplification < AMPLIFIED);
+        let Sizes { rows, cols, .. } = self.sizes;
+        let (a, b, c) = match mixed {
+            // C over c, (ẊXᵀ)Z̄, of Ẇ = cXᵀZ̄.
+            Some(c) => (First::Product(dx, self.x.transpose()), Matrix::new(zbar, rows, cols, false), c),
+            None => (dx.into(), dw, 1.0),
         };
-        let (one, scale, inverse) = (T::from_f64(1.0), T::from_f64(s), T::from_f64(1.0 / s));
+        let inverse = T::from_f64(1.0 / s);
+        let (bias, terms) = (moved_bias(self.bias, self.dbias, inverse), CellSums::new(rows, cols));
+        let start = self.start(zbar, bias.as_deref(), [inverse, T::from_f64(s * c)], &terms);
+        let start = [Step::Product(Onto::Nothing, a, b.into()), Step::Cells(&start)];
+
         let mut x = Buffer::stale(dx.data().len());
-        kernel::pairs(
-            &mut x,
-            self.x.data(),
-            dx.data(),
-            #[inline(always)]
-            move |x, dx| inverse * x + dx,
-        );
-        let sum = Step::Product(Onto::Present, self.x.over(&x), Factor::Sum([self.w, dw], [one, scale]));
-        match of_adjoint.filter(|c| s * c.abs() * self.amplification(zbar) < AMPLIFIED) {
-            None => self.finish_two_product([dx, dw], zbar, [inverse, scale], sum, dz),
-            Some(c) => {
-                // C over c, (ẊXᵀ)Z̄, of Ẇ = cXᵀZ̄.
-                let Sizes { rows, cols, .. } = self.sizes;
-                let mut outer = Buffer::stale(rows * rows);
-                matmul_into(&mut outer, Onto::Nothing, dx, self.x.transpose());
-                let curved = [Matrix::new(&outer, rows, rows, false), Matrix::new(zbar, rows, cols, false)];
-                c * self.finish_two_product(curved, zbar, [inverse, T::from_f64(s * c)], sum, dz)
-            }
+        if mixed.is_some() {
+            // By rows, with all that each row of C is made of.
+            let sum = weighted_rows([self.x, dx], inverse);
+            let sum = [Step::Cells(&sum)];
+            compute([Output::new(&mut x, self.x.stored_sizes(), &sum), self.output(dz, &start)]);
+        } else {
+            kernel::pairs(
+                &mut x,
+                self.x.data(),
+                dx.data(),
+                #[inline(always)]
+                move |x, dx| inverse * x + dx,
+            );
         }
+        let sum = Second::Sum([self.w, dw], [T::from_f64(1.0), T::from_f64(s)]);
+        let sum = Step::Product(Onto::Present, self.x.over(&x).into(), sum);
+        let mut steps = Steps::new();
+        if mixed.is_none() {
+            steps.extend(start);
+        }
+        steps.push(sum);
+        compute([self.output(dz, &steps).then(self.then)]);
+        2.0 * c * terms.total()
     }
 
-    /// Ż of the two-product form, given factors of C and the product of sums, which is added to −Z/s − sC with the bias that is in Z; given
-    /// 1/s and s. Returns 2⟨C, Z̄⟩.
-    fn finish_two_product(
-        &self,
-        [a, b]: [Matrix<'_, T>; 2],
-        zbar: &[T],
+    /// −Z/s − sC, with the bias that is in Z, in the place of C, which is contracted with Z̄; given 1/s and s.
+    fn start<'b>(
+        &'b self,
+        zbar: &'b [T],
+        bias: Option<&'b [T]>,
         [inverse, scale]: [T; 2],
-        sum: Step<'_, T>,
-        dz: &mut [T],
-    ) -> f64 {
-        let Sizes { rows, cols, .. } = self.sizes;
-        let bias = moved_bias(self.bias, self.dbias, inverse);
-        let terms = CellSums::new(rows, cols);
-        let start = |first: [usize; 2], cells: &mut [&mut [T]]| {
+        terms: &'b CellSums,
+    ) -> impl Fn([usize; 2], &mut [&mut [T]]) + Sync + use<'a, 'b, T> {
+        move |first, cells| {
             // Copies, which stay in registers.
             let (inverse, scale) = (inverse, scale);
             terms.add(
@@ -289,28 +306,20 @@ impl<'a, T: Real> Product<'a, T> {
                 cells,
                 #[inline(always)]
                 |[i, j], dz, term| {
-                    let at = i * cols + j;
+                    let at = i * self.sizes.cols + j;
                     fetch::ahead([self.z, zbar], at, dz.len());
                     term.add_pairs(dz, &zbar[at..at + dz.len()], |dz, zbar| dz * zbar);
                     for (dz, z) in dz.iter_mut().zip(&self.z[at..]) {
                         *dz = -(inverse * *z + scale * *dz);
                     }
-                    if let Some(bias) = &bias {
+                    if let Some(bias) = bias {
                         for (dz, b) in dz.iter_mut().zip(&bias[j..]) {
                             *dz = *dz + *b;
                         }
                     }
                 },
             );
-        };
-        compute([self.output(dz, &[Step::Product(Onto::Nothing, a, b.into()), Step::Cells(&start), sum])]);
-        2.0 * terms.total()
-    }
-
-    /// About ‖X‖‖Z̄‖/‖W‖: times sc how much larger than rounding the error is that C of the mixed form adds to ẊW.
-    fn amplification(&self, zbar: &[T]) -> f64 {
-        let norm = |a: &[T]| (mean_squares([a])[0] * a.len() as f64).sqrt();
-        norm(self.x.data()) * norm(zbar) / norm(self.w.data())
+        }
     }
 
     /// The row that is added to every row of Ż: its tangent, and what takes the bias out of Z times −c.
@@ -330,18 +339,25 @@ impl<'a, T: Real> Product<'a, T> {
             None => inner_products(&[of_x]),
             Some(dx) => inner_products(&[of_x, InnerProducts::half(zbar), InnerProducts::whole(dx, self.x)]),
         };
-        let (mut square, mut term) = (Buffer::stale(rows * rows), 0.0);
-        if let [_, of_zbar, outer] = &found[..] {
-            fill_symmetric(&mut square, of_zbar, rows, c);
-            term = 2.0 * outer.iter().map(|outer| kernel::inner(&square, outer)).sum::<f64>();
+        let (mut square, mut term) = (None, 0.0);
+        if let [of_x, of_zbar, outer] = &found[..] {
+            let mut numbers = Buffer::stale(rows * rows);
+            fill_symmetric(&mut numbers, of_zbar, rows, c);
+            term = 2.0 * outer.iter().map(|outer| kernel::inner(&numbers, outer)).sum::<f64>();
+            fill_symmetric(&mut numbers, of_x, rows, c);
+            square = Some(numbers);
         }
-        fill_symmetric(&mut square, &found[0], rows, c);
+        // Cut down its rows, each thread forms its own; cut along its columns, all of them.
+        let square = match &square {
+            Some(numbers) => First::Stored(Matrix::new(numbers, rows, rows, false)),
+            None => First::Symmetric(&found[0], rows, c),
+        };
         // What starts the rows of Ż: the tangent of the bias, and −λ times the bias, which is in Z but not in XW.
         let moved = (value != 0.0).then(|| self.row(-value));
         let row = moved.as_deref().or(self.dbias);
         let start = row.map_or(Onto::Nothing, Onto::Row);
-        let by_x = dx.map(|dx| [dx, self.w]);
-        let by_rows = Some([Matrix::new(&square, rows, rows, false), zbar]);
+        let by_x = dx.map(|dx| (dx.into(), self.w));
+        let by_rows = Some((square, zbar));
         // λZ onto the first product, after ⟨Z̄, ẊW⟩ where that is ẊW.
         let (lambda, terms) = (T::from_f64(value), CellSums::new(rows, cols));
         let add_value = |first: [usize; 2], cells: &mut [&mut [T]]| {
@@ -368,9 +384,23 @@ impl<'a, T: Real> Product<'a, T> {
         if value != 0.0 {
             steps.insert(1, Step::Cells(&add_value));
         }
-        compute([self.output(dz, &steps)]);
+        compute([self.output(dz, &steps).then(self.then)]);
         term += 2.0 * value * terms.total();
         term
+    }
+}
+
+/// cA + B of two matrices of the same sizes and layout, by rows as they are stored, each of them whole.
+fn weighted_rows<'a, T: Real>(
+    [a, b]: [Matrix<'a, T>; 2],
+    c: T,
+) -> impl Fn([usize; 2], &mut [&mut [T]]) + Sync + use<'a, T> {
+    move |[top, _], rows| {
+        let [_, cols] = a.stored_sizes();
+        for (row, i) in rows.iter_mut().zip(top..) {
+            let here = i * cols..(i + 1) * cols;
+            kernel::weighted_sum_here(row, [&a.data()[here.clone()], &b.data()[here]], [c, T::from_f64(1.0)]);
+        }
     }
 }
 
@@ -380,21 +410,19 @@ const AMPLIFIED: f64 = 256.0;
 /// The steps to a sum of products, each where both factors are there; none where no product is.
 pub(crate) fn sum_of_products<'a, T: Real>(
     mut onto: Onto<'a, T>,
-    terms: [Option<[Matrix<'a, T>; 2]>; 2],
-) -> SmallVec<[Step<'a, T>; 2]> {
-    let step = |[a, b]: [Matrix<'a, T>; 2]| Step::Product(std::mem::replace(&mut onto, Onto::Present), a, b.into());
+    terms: [Option<(First<'a, T>, Matrix<'a, T>)>; 2],
+) -> Steps<'a, T> {
+    let step =
+        |(a, b): (First<'a, T>, Matrix<'a, T>)| Step::Product(std::mem::replace(&mut onto, Onto::Present), a, b.into());
     terms.into_iter().flatten().map(step).collect()
 }
 
-/// The s for which X/s + Ẋ and W + sẆ are sums of terms of one size, a power of two so that it scales without rounding. `None`
+/// The s for which X/s + Ẋ and W + sẆ are sums of terms of one size, a power of two so that it scales without rounding, given the
+/// [mean squares](mean_squares) of X and W, and of their tangents. `None`
 /// where a factor or its tangent vanishes or overflows: no scale balances the sums then; or where s is so large or small that what is
 /// scaled by it may leave the range of single precision.
-pub(crate) fn balance<T: Real>(at: [&[T]; 2], tangents: [&[T]; 2]) -> Option<f64> {
-    let ratio = |i: usize| {
-        let [at, tangent] = mean_squares([at[i], tangents[i]]);
-        at / tangent
-    };
-    let s = (ratio(0) * ratio(1)).powf(0.25);
+pub(crate) fn balance(at: [f64; 2], tangents: [f64; 2]) -> Option<f64> {
+    let s = (at[0] / tangents[0] * (at[1] / tangents[1])).powf(0.25);
     SCALES.contains(&s).then(|| s.log2().round().exp2())
 }
 
@@ -406,30 +434,34 @@ const PLACES: usize = 8;
 /// Numbers of neighbours sampled at each.
 const SAMPLED: usize = 64;
 
-/// About the mean squares of arrays of one length: of long ones, neighbours at places without a pattern are looked at. All numbers are where
-/// those vanish in one of the arrays.
-fn mean_squares<T: Real, const N: usize>(arrays: [&[T]; N]) -> [f64; N] {
-    let len = arrays[0].len();
-    let stretch = len / PLACES;
-    let squares = |a: &[T]| {
-        kernel::pieces(
-            &mut [(); PLACES],
-            1,
-            SAMPLED,
-            #[inline(always)]
-            |place, _| {
-                let at = place * stretch + place.wrapping_mul(0x9E37_79B9) % (stretch - SAMPLED);
-                let sample = &a[at..][..SAMPLED];
-                sums::inner_here(sample, sample)
-            },
-        )
+/// About the mean square of each array: of long ones, neighbours at places without a pattern are looked at, or all numbers where those vanish.
+pub(crate) fn mean_squares<T: Real, const N: usize>(arrays: [&[T]; N]) -> [f64; N] {
+    let sample = |a: usize, place: usize| {
+        let stretch = arrays[a].len() / PLACES;
+        let at = place * stretch + place.wrapping_mul(0x9E37_79B9) % (stretch - SAMPLED);
+        &arrays[a][at..][..SAMPLED]
     };
-    let sampled = if stretch < 4 * SAMPLED { [0.0; N] } else { arrays.map(squares) };
-    if sampled.iter().all(|&sum| sum > 0.0) {
-        sampled.map(|sum| sum / (PLACES * SAMPLED) as f64)
-    } else {
-        arrays.map(|a| kernel::inner(a, a) / len.max(1) as f64)
-    }
+    let is_long = |a: usize| arrays[a].len() / PLACES >= 4 * SAMPLED;
+    let samples = |a: usize| (0..if is_long(a) { PLACES } else { 0 }).map(move |place| sample(a, place));
+    // All are asked for before the first is waited for: they come from far.
+    (0..N).flat_map(samples).for_each(fetch::ask);
+    let mut sums = [0.0; N];
+    kernel::pieces_here(
+        &mut sums,
+        1,
+        #[inline(always)]
+        |a, sum| {
+            let mut squares = RunningSum::ZERO;
+            for sample in samples(a) {
+                squares.add_pairs(sample, sample, |a, b| a * b);
+            }
+            sum[0] = squares.total();
+        },
+    );
+    std::array::from_fn(|a| match sums[a] > 0.0 {
+        true => sums[a] / (PLACES * SAMPLED) as f64,
+        false => kernel::inner(arrays[a], arrays[a]) / arrays[a].len().max(1) as f64,
+    })
 }
 
 /// b/s + ḃ, by which the bias of X/s + Ẋ times W + sẆ exceeds none, given 1/s; `None` where there is neither.

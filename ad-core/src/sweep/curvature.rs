@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::array::{At, Ground};
+use crate::array::{At, Ground, Scalar};
 use crate::ops::Forms;
 use crate::primitive::{Advance, Cotangents, CurvedRules, Kind, Multiple};
 use crate::recording::{NodeId, Recording};
@@ -74,9 +74,13 @@ impl<A: Ground> Recording<A> {
     pub fn curvature_along(&self, output: NodeId, adjoints: &Adjoints<A>, along: &Along<'_, A>) -> Curvature {
         let mut tangents = self.leaf_tangents(along.tangents);
         let multiples = self.multiples(adjoints, along);
-        let last = self.last_uses();
+        let uses = self.uses();
         let mut terms = vec![0.0; self.len()];
         for node in self.nodes() {
+            if tangents[node.index()].is_some() {
+                // A leaf, or found with what it reads.
+                continue;
+            }
             let Some(rules) = self.op(node).curved_rules() else { continue };
             let slots = self.input_slots(node);
             let dx = self.input_tangents(node, &tangents);
@@ -84,25 +88,31 @@ impl<A: Ground> Recording<A> {
                 continue;
             }
             let of_inputs: SmallVec<[Option<Multiple>; 3]> = slots.iter().map(|&i| multiples.of(i)).collect();
-            let (dy, term) = advance(
-                rules,
-                &Advance {
-                    x: &self.input_values(node),
-                    y: self.value(node),
-                    ybar: adjoints.of(node),
-                    dx: &dx,
-                    multiples: &of_inputs,
-                    forms: along.forms,
-                },
-            );
+            let advance = Advance {
+                x: &self.input_values(node),
+                y: self.value(node),
+                ybar: adjoints.of(node),
+                dx: &dx,
+                multiples: &of_inputs,
+                forms: along.forms,
+            };
+            let reader = self.sole_reader(node, &uses).filter(|_| node != output);
+            let together = reader.and_then(|reader| Some((reader, self.advance_with_reader(rules, &advance, reader)?)));
+            let (moved, dy, term) = match together {
+                Some((reader, (dy, term))) => (reader, Some(dy), term),
+                None => {
+                    let (dy, term) = advanced(rules, &advance);
+                    (node, dy, term)
+                }
+            };
             terms[node.index()] = term;
             drop(dx);
             for &input in slots {
-                if last[input as usize] == node.0 && input != output.0 {
+                if uses[input as usize].last == node.0 && input != output.0 {
                     tangents[input as usize] = None;
                 }
             }
-            tangents[node.index()] = dy;
+            tangents[moved.index()] = dy;
         }
         let slope = match (&tangents[output.index()], adjoints.of(output)) {
             (Some(dy), Some(seed)) => dy.inner(seed),
@@ -111,15 +121,38 @@ impl<A: Ground> Recording<A> {
         self.attributed(terms, slope)
     }
 
-    /// The last node that reads each node; the node itself where none does.
-    fn last_uses(&self) -> Vec<u32> {
-        let mut last: Vec<u32> = (0..self.len() as u32).collect();
+    /// How often each node is read, and by which last.
+    fn uses(&self) -> Vec<Uses> {
+        let mut uses: Vec<Uses> = self.nodes().map(|node| Uses { times: 0, last: node.0 }).collect();
         for node in self.nodes() {
             for &input in self.input_slots(node) {
-                last[input as usize] = node.0;
+                let times = uses[input as usize].times + 1;
+                uses[input as usize] = Uses { times, last: node.0 };
             }
         }
-        last
+        uses
+    }
+
+    /// The node that alone reads this one, and reads no other.
+    fn sole_reader(&self, node: NodeId, uses: &[Uses]) -> Option<NodeId> {
+        let Uses { times, last } = uses[node.index()];
+        (times == 1 && self.input_slots(NodeId(last)).len() == 1).then_some(NodeId(last))
+    }
+
+    /// The tangent of the node that alone reads this one, if that is a function of each element with f″ = 0, in the place of this one's, and the
+    /// curvature term of this one: while the numbers are near, and without an array between.
+    fn advance_with_reader(
+        &self,
+        rules: &dyn CurvedRules<A>,
+        advance: &Advance<'_, A>,
+        reader: NodeId,
+    ) -> Option<(A, f64)> {
+        let (next, x, y) = (self.op(reader).curved_rules()?, advance.y, self.value(reader));
+        let is_flat = next.jvp_in_place(x, y, 0, &mut []);
+        let then = |from: usize, dx: &mut [Scalar<A>]| {
+            next.jvp_in_place(x, y, from, dx);
+        };
+        if is_flat { rules.advance_then(advance, &then) } else { None }
     }
 
     /// Which leaves that one node alone reads move along a multiple of their adjoint and value: those that are told, and those
@@ -146,11 +179,8 @@ impl<A: Ground> Recording<A> {
         let known = self.leaves().iter().zip(multiples).filter_map(|(leaf, multiple)| Some((leaf.0, (*multiple)?)));
         let mut found: Vec<(u32, Multiple)> = known.collect();
         if !found.is_empty() {
-            let mut uses = vec![0u32; self.len()];
-            for node in self.nodes() {
-                self.input_slots(node).iter().for_each(|&i| uses[i as usize] += 1);
-            }
-            found.retain(|(leaf, _)| uses[*leaf as usize] == 1);
+            let uses = self.uses();
+            found.retain(|(leaf, _)| uses[*leaf as usize].times == 1);
         }
         Multiples(found)
     }
@@ -171,6 +201,15 @@ impl<A: Ground> Recording<A> {
     }
 }
 
+/// How a node is read.
+#[derive(Clone, Copy)]
+struct Uses {
+    /// How often.
+    times: u32,
+    /// The last node that does; the node itself where none does.
+    last: u32,
+}
+
 /// Leaves whose tangents are multiples of their adjoints, in order.
 pub(crate) struct Multiples(Vec<(u32, Multiple)>);
 
@@ -181,7 +220,7 @@ impl Multiples {
 }
 
 /// The tangent of a node, and its curvature term.
-fn advance<A: Ground>(rules: &dyn CurvedRules<A>, node: &Advance<'_, A>) -> (Option<A>, f64) {
+fn advanced<A: Ground>(rules: &dyn CurvedRules<A>, node: &Advance<'_, A>) -> (Option<A>, f64) {
     if let Some(together) = rules.advance(node) {
         return together;
     }

@@ -156,3 +156,48 @@ fn a_weight_that_is_told_to_stand_still_does() {
     });
     assert!(direct > 0.0 && others.iter().all(|found| (found - direct).abs() < 1e-12 * direct), "{others:?}");
 }
+
+/// Layers whose tangents go on to functions without curvature in their place, one that is read twice, and one whose function is curved.
+fn kinked<A: Array>(x: &A, p: &[A]) -> A {
+    let hidden = x.linear(&p[0], Some(&p[1])).relu().linear(&p[2], Some(&p[3])).leaky_relu(0.1);
+    let twice = hidden.linear(&p[4], None);
+    (twice.relu() + twice).linear(&p[5], None).abs().linear(&p[6], None).tanh().powi(3).mean_all()
+}
+
+/// The curvature of the layers above along c·g + λθ by each form, and vᵀHv by the product with the Hessian.
+fn kinked_curvatures(rows: usize, threads: usize, [c, lambda]: [f64; 2]) -> ([f64; 5], f64) {
+    let shapes: [&[usize]; 7] = [&[96, 64], &[96], &[72, 96], &[72], &[72, 72], &[48, 72], &[5, 48]];
+    let p: Vec<Tensor<f64>> = shapes.iter().enumerate().map(|(i, shape)| wave(shape, i as f64).scale(0.3)).collect();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| {
+        let x = Var::fixed(wave::<f64>(&[rows, 64], 0.3));
+        let (_, node, recording) = record(|p| kinked(&x, p), &p[..]);
+        let node = node.unwrap();
+        let adjoints = recording.adjoints(node, Tensor::scalar(1.0));
+        let omega: Vec<Tensor<f64>> =
+            adjoints.leaves(&recording).iter().zip(&p).map(|(g, w)| g.scaled(c).plus_scaled(lambda, w)).collect();
+        let tangents: Vec<_> = omega.iter().map(Some).collect();
+        let multiples = vec![Some(Multiple { adjoint: c, value: lambda }); p.len()];
+        let found = FORMS.map(|forms| {
+            let along = Along { tangents: &tangents, multiples: &multiples, forms };
+            recording.curvature_along(node, &adjoints, &along).total
+        });
+        let inputs = wave::<f64>(&[rows, 64], 0.3);
+        let (_, _, hv) = hvp(|p| kinked(&Array::lift(inputs.clone()), p), &p[..], &omega);
+        (found, hv.iter().zip(&omega).map(|(h, v)| ad_core::Ground::inner(h, v)).sum())
+    })
+}
+
+#[test]
+fn functions_without_curvature_go_with_the_layers_they_read() {
+    // Batches whose products are cut into blocks, by rows and by columns, and one that is not.
+    for (rows, along) in [(130, [-1.0, 0.0]), (130, [1.0, 0.3]), (33, [0.8, 0.0]), (4, [1.0, -0.2])] {
+        let (found, want) = kinked_curvatures(rows, 2, along);
+        for (forms, found) in FORMS.iter().zip(found) {
+            assert!((found - want).abs() < 1e-11 * want.abs(), "{rows} rows, {forms:?}: {found} for {want}");
+        }
+        for threads in [1, 3] {
+            assert_eq!(kinked_curvatures(rows, threads, along).0, found, "{rows} rows on {threads} threads");
+        }
+    }
+}

@@ -11,7 +11,7 @@ use super::lower::{lower, raise_onto};
 use crate::buffer::Buffer;
 use crate::gemm::{Matrix, Onto, counted, matmul_into};
 use crate::kernel::{self, inlined, pieces, tensor_in_pieces};
-use crate::ops::product::{Form, Forms, Motion, balance, moved_bias};
+use crate::ops::product::{Form, Forms, Motion, balance, mean_squares, moved_bias};
 use crate::parallel;
 use crate::real::Real;
 use crate::sums::inner_here;
@@ -306,9 +306,13 @@ impl<T: Real> Moved<'_, T> {
     fn advance(&self, g: &Geometry, forms: Forms) -> (Tensor<T>, f64) {
         let motion = Motion { moving: [true, true], curved: true, multiple: None };
         let two = g.product().form(forms, motion) == Form::TwoProduct;
-        match balance([self.x.data(), self.w.data()], [self.dx.data(), self.dw.data()]) {
-            Some(s) if two => self.two_product(g, s),
-            _ => self.direct(g),
+        let scale = || {
+            let [x, w, dx, dw] = mean_squares([self.x, self.w, self.dx, self.dw].map(Tensor::data));
+            balance([x, w], [dx, dw])
+        };
+        match if two { scale() } else { None } {
+            Some(s) => self.two_product(g, s),
+            None => self.direct(g),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::array::At;
 use crate::dual::Dual;
 use crate::kernel::fetch::ahead;
-use crate::kernel::{Kernel, tensor};
+use crate::kernel::{Kernel, run_here, tensor};
 use crate::ops::elementwise::Elementwise;
 use crate::primitive::Kind;
 use crate::real::Real;
@@ -65,6 +65,32 @@ impl<F: Elementwise, T: Real> Kernel for TimesSlope<'_, F, T> {
 
 pub(super) fn times_slope<T: Real>(f: &impl Elementwise, x: &Tensor<T>, y: &Tensor<T>, d: &Tensor<T>) -> Tensor<T> {
     tensor(x.shape(), TimesSlope { f, x: x.data(), y: y.data(), d: d.data() }).0
+}
+
+/// f′(x) times what is there.
+#[derive(Clone, Copy)]
+struct OntoSlope<'a, F, T> {
+    f: &'a F,
+    x: &'a [T],
+    y: &'a [T],
+}
+
+impl<F: Elementwise, T: Real> Kernel for OntoSlope<'_, F, T> {
+    type Item = T;
+
+    #[inline(always)]
+    fn run(&self, from: usize, out: &mut [T]) -> f64 {
+        let (part, f) = (from..from + out.len(), *self.f);
+        for ((o, x), y) in out.iter_mut().zip(&self.x[part.clone()]).zip(&self.y[part]) {
+            *o = *o * f.derivative(x, y);
+        }
+        0.0
+    }
+}
+
+/// Multiplies numbers by f′(x), on the current thread.
+pub(super) fn times_slope_in_place<T: Real>(f: &impl Elementwise, x: &[T], y: &[T], out: &mut [T]) {
+    run_here(OntoSlope { f, x, y }, 0, out);
 }
 
 /// ȳ f″(x) ẋ; also f′(x) ẋ with the sum of ȳ f″(x) ẋ².

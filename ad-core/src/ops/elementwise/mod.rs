@@ -136,6 +136,14 @@ impl<F: Elementwise> Primitive for Map<F> {
         Some((Some(dy), term))
     }
 
+    fn jvp_in_place<T: Real>(&self, x: &[T], y: &[T], dx: &mut [T]) -> bool {
+        if let Kind::General | Kind::Constant = F::KIND {
+            return false;
+        }
+        kernel::times_slope_in_place(&self.0, x, y, dx);
+        true
+    }
+
     fn into_op<A: Array>(self) -> Op<A> {
         self.0.into_op()
     }

@@ -7,7 +7,8 @@ elementwise! {
     /// max(x, 0); derivative 1 where x > 0, else 0 (at 0 too).
     Relu, "relu", PiecewiseLinear;
     value |_, x| if x > real(0.0) || x.to_f64().is_nan() { x } else { real(0.0) };
-    derivative |_, x, _| x.step();
+    // Of y, which the next operation reads, too, so that it is near then.
+    derivative |_, _, y| y.step();
 }
 
 elementwise! {
