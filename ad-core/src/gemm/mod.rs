@@ -230,17 +230,22 @@ const PACKED: usize = 1 << 17;
 /// The inner dimension over which `faer` packs.
 const DEPTH: usize = 512;
 
-/// The inner dimension over which four vectors of columns stay in the nearest cache, of 32 kB or more, while row after row is computed. Six do not
-/// if it is larger than [`SHALLOWEST`].
+/// Numbers of a sum that are formed and packed at once, at most: the two that it is of pass through the cache, too, and the first operand is to
+/// stay there.
+const SUMMED: usize = PACKED / 4;
+
+/// The inner dimension over which four vectors of columns stay in the nearest cache, of 32 kB or more, while row after row is computed.
 const NEAR: usize = 128;
-/// The inner dimension from which four vectors of columns at once are faster than six, up to [`NEAR`].
+/// The inner dimension from which six vectors of columns do not, so that four at once are faster, up to [`NEAR`].
 const SHALLOWEST: usize = 97;
+/// Numbers of the first operand of a product by a sum, at most, for it to be computed [near](NEAR): it is read for each group of columns.
+const READ_AGAIN: usize = 1 << 17;
 
 /// The groups of columns of a block of `cols` columns and an inner dimension of `k` that are computed one after another: of so many numbers at most
-/// as stay near when they are packed, in whole panels.
-fn groups<T>(cols: usize, k: usize) -> impl Iterator<Item = Range<usize>> {
+/// as stay near when `packed`, in whole panels.
+fn groups<T>(cols: usize, k: usize, packed: usize) -> impl Iterator<Item = Range<usize>> {
     let panel = PANEL / size_of::<T>();
-    let most = (PACKED / k.clamp(1, DEPTH) / panel).max(1) * panel;
+    let most = (packed / k.clamp(1, DEPTH) / panel).max(1) * panel;
     groups_of(cols, most, panel)
 }
 
@@ -269,7 +274,7 @@ fn groups_of(cols: usize, most: usize, panel: usize) -> impl Iterator<Item = Ran
 
 /// One block, on the current thread.
 fn block<T: Real>(c: MatMut<'_, T>, onto: Onto<'_, T>, a: MatRef<'_, T>, b: MatRef<'_, T>) {
-    let groups = groups::<T>(c.ncols(), a.ncols());
+    let groups = groups::<T>(c.ncols(), a.ncols(), PACKED);
     columns(c, onto, groups).for_each(|(c, onto, cols)| group(c, onto, a, b.subcols(cols.start, cols.len())));
 }
 

@@ -11,8 +11,8 @@ use smallvec::{SmallVec, smallvec};
 
 use super::narrow::{self, narrow_into};
 use super::{
-    BLOCKS, CUT_FROM, First, Matrix, NARROWEST, NEAR, Onto, SHALLOWEST, Second, VECTOR, columns, counted, group,
-    group_turned, groups, in_step, near_group, near_groups, shares, spaced, together, turned,
+    BLOCKS, CUT_FROM, First, Matrix, NARROWEST, NEAR, Onto, PACKED, READ_AGAIN, SHALLOWEST, SUMMED, Second, VECTOR,
+    columns, counted, group, group_turned, groups, in_step, near_group, near_groups, shares, spaced, together, turned,
 };
 use crate::kernel::{self, fetch};
 use crate::parallel;
@@ -340,15 +340,15 @@ impl<T: Real> Block<'_, T> {
             Onto::Row(row) => Onto::Row(&row[left..left + cols]),
             other => other,
         };
-        let [_, depth] = a.sizes();
+        let [height, depth] = a.sizes();
         let is_sum = matches!(b, Second::Sum(..));
         let is_shallow = matches!(way, Way::Plain) && (SHALLOWEST..=NEAR).contains(&depth) && !a.is_transposed();
-        let is_near = is_formed || is_sum || is_shallow;
+        let is_near = is_formed || is_shallow || is_sum && height * depth <= READ_AGAIN;
         let groups: SmallVec<[_; 8]> = match way {
             // What is packed then is the first operand, once for all.
             Way::Turned if !is_sum => smallvec![0..cols],
             _ if is_near => near_groups::<T>(cols).collect(),
-            _ => groups::<T>(cols, depth).collect(),
+            _ => groups::<T>(cols, depth, if is_sum { SUMMED } else { PACKED }).collect(),
         };
         let by_groups = |a: MatRef<'_, T>| {
             for (c, onto, cols) in columns(c, onto, groups) {

@@ -195,7 +195,7 @@ proptest! {
 
     #[test]
     fn groups_cover_all_columns_and_leave_no_narrow_end(cols in 1usize..5000, k in 1usize..2000) {
-        let groups: Vec<_> = groups::<f32>(cols, k).collect();
+        let groups: Vec<_> = groups::<f32>(cols, k, PACKED).collect();
         prop_assert_eq!(groups.iter().map(Range::len).sum::<usize>(), cols);
         prop_assert!(groups.windows(2).all(|pair| pair[0].end == pair[1].start && pair[0].len() >= 48));
         let over = groups[groups.len() - 1].len() % 96;
