@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use faer::MatRef;
 
+use super::Matrix;
 use super::inner_products::{Sums, symmetric_rows};
 use super::steps::rows_of_product;
-use super::{Matrix, Onto};
 use crate::buffer::Buffer;
 use crate::kernel;
 use crate::real::Real;
@@ -63,7 +63,7 @@ impl<'a, T: Real> First<'a, T> {
         };
         let formed = match self {
             First::Stored(matrix) => return f(matrix.view().subrows(rows.start, rows.len())),
-            First::Product(a, b) => formed(&|numbers| rows_of_product(numbers, rows.start, Onto::Nothing, a, b)),
+            First::Product(a, b) => formed(&|numbers| rows_of_product(numbers, rows.start, a, b)),
             First::Symmetric(half, n, c) => formed(&|numbers| symmetric_rows(numbers, rows.start, half, n, c)),
         };
         f(MatRef::from_row_major_slice(&formed, rows.len(), cols))

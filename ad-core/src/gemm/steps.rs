@@ -377,19 +377,10 @@ impl<T: Real> Block<'_, T> {
     }
 }
 
-/// Rows of a product from the `top`-th on, on the current thread.
-pub(super) fn rows_of_product<T: Real>(
-    rows: &mut [T],
-    top: usize,
-    onto: Onto<'_, T>,
-    a: Matrix<'_, T>,
-    b: Matrix<'_, T>,
-) {
-    Block { place: Place::Rows(rows, b.cols), first: [top, 0], steps: &[], then: None, is_near: true }.product(
-        onto,
-        a.into(),
-        b.into(),
-    );
+/// Rows of a b from the `top`-th on, on the current thread.
+pub(super) fn rows_of_product<T: Real>(rows: &mut [T], top: usize, a: Matrix<'_, T>, b: Matrix<'_, T>) {
+    let mut block = Block { place: Place::Rows(rows, b.cols), first: [top, 0], steps: &[], then: None, is_near: true };
+    block.product(Onto::Nothing, a.into(), b.into());
 }
 
 /// The numbers of a row of a result.

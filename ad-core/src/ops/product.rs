@@ -265,6 +265,7 @@ impl<'a, T: Real> Product<'a, T> {
         let start = [Step::Product(Onto::Nothing, a, b.into()), Step::Cells(&start)];
 
         let mut x = Buffer::stale(dx.data().len());
+        let mut steps = Steps::new();
         if mixed.is_some() {
             // By rows, with all that each row of C is made of.
             let sum = weighted_rows([self.x, dx], inverse);
@@ -278,14 +279,10 @@ impl<'a, T: Real> Product<'a, T> {
                 #[inline(always)]
                 move |x, dx| inverse * x + dx,
             );
-        }
-        let sum = Second::Sum([self.w, dw], [T::from_f64(1.0), T::from_f64(s)]);
-        let sum = Step::Product(Onto::Present, self.x.over(&x).into(), sum);
-        let mut steps = Steps::new();
-        if mixed.is_none() {
             steps.extend(start);
         }
-        steps.push(sum);
+        let sum = Second::Sum([self.w, dw], [T::from_f64(1.0), T::from_f64(s)]);
+        steps.push(Step::Product(Onto::Present, self.x.over(&x).into(), sum));
         compute([self.output(dz, &steps).then(self.then)]);
         2.0 * c * terms.total()
     }
