@@ -58,7 +58,8 @@ pub fn read_lines<R: DeserializeOwned>(folder: &Path, name: &str) -> Result<Vec<
     let read = || -> Result<Vec<R>, Box<dyn Error + Send + Sync>> {
         let lines = BufReader::new(File::open(&path)?).lines();
         let row = |(i, line): (usize, std::io::Result<String>)| {
-            serde_json::from_str(&line?).map_err(|e| format!("line {}: {e}", i + 1).into())
+            let row = line.and_then(|line| Ok(serde_json::from_str(&line)?));
+            row.map_err(|e| format!("line {}: {e}", i + 1).into())
         };
         lines.enumerate().map(row).collect()
     };

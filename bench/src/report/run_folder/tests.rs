@@ -214,14 +214,14 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         drop(RunFolder::begin(&path, Existing::Keep, &config(3)).unwrap());
-        let mut bytes = format!("{STEP}\n{STEP}\n").into_bytes();
-        let length = bytes.len();
+        let whole = format!("{STEP}\n{STEP}\n").into_bytes();
+        let (mut bytes, length) = (whole.clone(), whole.len());
         changes.iter().for_each(|(place, byte)| bytes[place.index(length)] = *byte);
         bytes.truncate(cut.map_or(length, |cut| cut.index(length)));
         bytes.extend(noise);
         let run = RunFolder::resume(&path).unwrap();
         fs::write(run.folder().join(METRICS), &bytes).unwrap();
-        if length == bytes.len() && changes.is_empty() {
+        if bytes == whole {
             prop_assert_eq!(read_lines::<StepRow>(run.folder(), METRICS).map(|rows| rows.len()).unwrap(), 2);
         }
         let messages = [
@@ -233,4 +233,12 @@ proptest! {
             prop_assert!(message.contains(METRICS) && !message.contains('\n'), "{message:?}");
         }
     }
+}
+
+#[test]
+fn a_line_that_is_no_text_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join(METRICS), [STEP.as_bytes(), b"\n\xff\n"].concat()).unwrap();
+    let message = read_lines::<StepRow>(dir.path(), METRICS).unwrap_err().to_string();
+    assert!(message.contains(METRICS) && message.contains("line 2: ") && message.contains("UTF-8"), "{message}");
 }
