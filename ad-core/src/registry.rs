@@ -284,6 +284,9 @@ primitives! {
             (labels.ignore_index(0).label_smoothing(0.1), vec![wave(&[3, 3], 0.0)]),
         ]
     };
+    SquaredError(SquaredError): [(-0.7, &[2, 3][..]), (0.5, &[])]
+        .map(|(factor, shape)| (SquaredError { factor }, vec![wave(shape, 0.0), positive(shape, 0.4)]))
+        .into();
     // Markers.
     Output(Output): one(Output, &[2, 3]);
     StopGradient(StopGradient): one(StopGradient, &[2, 3]);

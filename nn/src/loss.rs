@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use ad_core::ops::CrossEntropy;
+use ad_core::shape::count;
 use ad_core::{Array, Base, Ops, Real, Tensor};
 
 use crate::data::Targets;
@@ -83,11 +84,8 @@ impl Loss {
     #[track_caller]
     fn regression<A: Array>(&self, z: &A, y: &A) -> A {
         match self {
-            Loss::NormSquared => {
-                let rows = z.shape().first().copied().unwrap_or(1);
-                z.minus(y).powi(2).sum_all().scale(0.5 / rows as f64)
-            }
-            Loss::Mse => z.minus(y).powi(2).mean_all(),
+            Loss::NormSquared => z.squared_error(y, 0.5 / z.shape().first().copied().unwrap_or(1) as f64),
+            Loss::Mse => z.squared_error(y, 1.0 / count(z.shape()) as f64),
             Loss::BinaryCrossEntropy => (z.softplus() - z.times(y)).mean_all(),
             Loss::Huber { delta } => {
                 assert!(delta.is_finite() && *delta > 0.0, "Huber's δ must be finite and > 0, not {delta}");

@@ -17,6 +17,7 @@ pub mod product;
 pub(crate) mod reduce;
 mod rows;
 pub(crate) mod softmax;
+pub mod squared_error;
 
 pub use affine::Affine;
 pub use attention::Attention;
@@ -35,6 +36,7 @@ pub use pool::{MaxPool, MeanPool, MeanPoolAdjoint, Pooling};
 pub use product::{Form, Forms};
 pub use reduce::{ArgMax, CumSum, Max, Sum};
 pub use softmax::{LogSoftmax, LogSumExp, Softmax};
+pub use squared_error::SquaredError;
 
 use elementwise as e;
 
@@ -321,6 +323,12 @@ pub trait Ops: Array {
     #[track_caller]
     fn cross_entropy(&self, labels: &[usize]) -> Self {
         Self::apply(CrossEntropy::new(labels), &[self])
+    }
+
+    /// factor · ‖x − y‖², the squared error of regression; a scalar. See [`SquaredError`].
+    #[track_caller]
+    fn squared_error(&self, other: &Self, factor: f64) -> Self {
+        Self::apply(SquaredError { factor }, &[self, other])
     }
 
     /// Repeated along new leading axes and axes of size 1.
