@@ -137,7 +137,7 @@ impl<A: Ground> Recording<A> {
     /// The work of a curvature sweep for the output whose adjoints are known.
     pub fn curvature_work(&self, output: NodeId, motion: &Moving<'_>) -> Work {
         let (reached, moving) = (self.reached(output), self.moving(motion.leaves));
-        let multiples = self.known_multiples(motion.multiples);
+        let multiples = self.known_multiples(motion.multiples.iter().copied(), &self.uses());
         let mut work = Work::default();
         for node in self.nodes() {
             let dx = self.of_inputs(node, &moving);

@@ -73,8 +73,8 @@ impl<A: Ground> Recording<A> {
     #[track_caller]
     pub fn curvature_along(&self, output: NodeId, adjoints: &Adjoints<A>, along: &Along<'_, A>) -> Curvature {
         let mut tangents = self.leaf_tangents(along.tangents);
-        let multiples = self.multiples(adjoints, along);
         let uses = self.uses();
+        let multiples = self.multiples(adjoints, along, &uses);
         let mut terms = vec![0.0; self.len()];
         for node in self.nodes() {
             if tangents[node.index()].is_some() {
@@ -122,7 +122,7 @@ impl<A: Ground> Recording<A> {
     }
 
     /// How often each node is read, and by which last.
-    fn uses(&self) -> Vec<Uses> {
+    pub(crate) fn uses(&self) -> Vec<Uses> {
         let mut uses: Vec<Uses> = self.nodes().map(|node| Uses { times: 0, last: node.0 }).collect();
         for node in self.nodes() {
             for &input in self.input_slots(node) {
@@ -158,7 +158,7 @@ impl<A: Ground> Recording<A> {
     /// Which leaves that one node alone reads move along a multiple of their adjoint and value: those that are told, and those
     /// whose tangent is the adjoint itself.
     #[track_caller]
-    fn multiples(&self, adjoints: &Adjoints<A>, along: &Along<'_, A>) -> Multiples {
+    fn multiples(&self, adjoints: &Adjoints<A>, along: &Along<'_, A>, uses: &[Uses]) -> Multiples {
         let leaves = self.leaves();
         assert!(
             along.multiples.is_empty() || along.multiples.len() == leaves.len(),
@@ -171,18 +171,17 @@ impl<A: Ground> Recording<A> {
             _ => None,
         };
         let known = |i: usize| along.multiples.get(i).copied().flatten().or_else(|| is_adjoint(i));
-        self.known_multiples(&(0..leaves.len()).map(known).collect::<Vec<_>>())
+        self.known_multiples((0..leaves.len()).map(known), uses)
     }
 
-    /// Those of the leaves' multiples that one node alone reads.
-    pub(crate) fn known_multiples(&self, multiples: &[Option<Multiple>]) -> Multiples {
-        let known = self.leaves().iter().zip(multiples).filter_map(|(leaf, multiple)| Some((leaf.0, (*multiple)?)));
-        let mut found: Vec<(u32, Multiple)> = known.collect();
-        if !found.is_empty() {
-            let uses = self.uses();
-            found.retain(|(leaf, _)| uses[*leaf as usize].times == 1);
-        }
-        Multiples(found)
+    /// Those of the leaves' multiples, one for each leaf or none at all, that one node alone reads.
+    pub(crate) fn known_multiples(
+        &self,
+        multiples: impl IntoIterator<Item = Option<Multiple>>,
+        uses: &[Uses],
+    ) -> Multiples {
+        let known = self.leaves().iter().zip(multiples).filter_map(|(leaf, multiple)| Some((leaf.0, multiple?)));
+        Multiples(known.filter(|(leaf, _)| uses[*leaf as usize].times == 1).collect())
     }
 
     /// Splits the terms into parts by where they stand relative to the marked output.
@@ -203,7 +202,7 @@ impl<A: Ground> Recording<A> {
 
 /// How a node is read.
 #[derive(Clone, Copy)]
-struct Uses {
+pub(crate) struct Uses {
     /// How often.
     times: u32,
     /// The last node that does; the node itself where none does.
