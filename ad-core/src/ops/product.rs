@@ -15,6 +15,7 @@
 //! suffices; the mixed form has fewer of these, and the two-product form's sums. Both hold where the direction is the mini-batch gradient,
 //! for a weight that is used once.
 
+use std::f64::consts::SQRT_2;
 use std::ops::RangeInclusive;
 
 use smallvec::SmallVec;
@@ -419,24 +420,28 @@ pub(crate) fn sum_of_products<'a, T: Real>(
 /// where a factor or its tangent vanishes or overflows: no scale balances the sums then; or where s is so large or small that what is
 /// scaled by it may leave the range of single precision.
 pub(crate) fn balance(at: [f64; 2], tangents: [f64; 2]) -> Option<f64> {
-    let s = (at[0] / tangents[0] * (at[1] / tangents[1])).powf(0.25);
-    SCALES.contains(&s).then(|| s.log2().round().exp2())
+    let s = (at[0] / tangents[0] * (at[1] / tangents[1])).sqrt().sqrt();
+    // Rounded by its exponent alone: log and exp2 of the library are far from the caches where they are called once a layer.
+    SCALES.contains(&s).then(|| f64::from_bits((SQRT_2 * s).to_bits() & EXPONENT))
 }
+
+/// The bits of a positive number that make it a power of two without the others.
+const EXPONENT: u64 = 0x7ff << 52;
 
 /// The scales of a two-product form: 2⁻⁴⁰ to 2⁴⁰.
 const SCALES: RangeInclusive<f64> = 1.0 / (1u64 << 40) as f64..=(1u64 << 40) as f64;
 
 /// Places at which long arrays are sampled.
-const PLACES: usize = 8;
-/// Numbers of neighbours sampled at each.
-const SAMPLED: usize = 64;
+const PLACES: usize = 16;
+/// Numbers of neighbours sampled at each: of one line of the cache, in single precision.
+const SAMPLED: usize = 16;
 
 /// About the mean square of each array: of long ones, neighbours at places without a pattern are looked at, or all numbers where those vanish.
 pub(crate) fn mean_squares<T: Real, const N: usize>(arrays: [&[T]; N]) -> [f64; N] {
     let sample = |a: usize, place: usize| {
         let stretch = arrays[a].len() / PLACES;
         let at = place * stretch + place.wrapping_mul(0x9E37_79B9) % (stretch - SAMPLED);
-        &arrays[a][at..][..SAMPLED]
+        &arrays[a][at / SAMPLED * SAMPLED..][..SAMPLED]
     };
     let is_long = |a: usize| arrays[a].len() / PLACES >= 4 * SAMPLED;
     let samples = |a: usize| (0..if is_long(a) { PLACES } else { 0 }).map(move |place| sample(a, place));
@@ -468,5 +473,21 @@ pub(crate) fn moved_bias<T: Real>(bias: Option<&[T]>, dbias: Option<&[T]>, inver
         (Some(b), None) => Some(b.iter().map(|b| inverse * *b).collect()),
         (None, Some(d)) => Some(d.to_vec()),
         (Some(b), Some(d)) => Some(b.iter().zip(d).map(|(b, d)| inverse * *b + *d).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scales_are_the_nearest_powers_of_two() {
+        for exact in [1e-9, 0.1, 0.70, 0.71, 1.0, 1.41, 1.42, 3.0, 1e9] {
+            let s = balance([exact, exact], [1.0 / exact, 1.0 / exact]).expect("it balances");
+            assert_eq!(s, f64::log2(exact).round().exp2(), "{exact}");
+        }
+        for tangent in [0.0, 1e-60, 1e60, f64::INFINITY, f64::NAN] {
+            assert_eq!(balance([1.0; 2], [tangent; 2]), None, "{tangent}");
+        }
     }
 }
