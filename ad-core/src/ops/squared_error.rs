@@ -51,53 +51,20 @@ impl SquaredError {
         assert!(x == y, "squared_error: arrays of shapes {x:?} and {y:?}");
     }
 
-    /// ⟨x − y, ẋ − ẏ⟩ and ‖ẋ − ẏ‖².
-    fn along<T: Real>(x: &[&Tensor<T>], dx: &[Option<&Tensor<T>>]) -> [f64; 2] {
-        let n = x[0].len();
-        let ([x, y], [dx, dy]) = ([x[0].data(), x[1].data()], [dx[0].map(Tensor::data), dx[1].map(Tensor::data)]);
+    /// ⟨x − y, d⟩ and ‖d‖² of the tangent d of the difference.
+    fn along<T: Real>(x: &[&Tensor<T>], d: &Tensor<T>) -> [f64; 2] {
+        let [x, y, d] = [x[0], x[1], d].map(Tensor::data);
         in_pieces(
-            n,
+            d.len(),
             #[inline(always)]
             |part| {
-                let [x, y] = [&x[part.clone()], &y[part.clone()]];
-                match (dx.map(|dx| &dx[part.clone()]), dy.map(|dy| &dy[part.clone()])) {
-                    (Some(dx), Some(dy)) => sums_here(
-                        [x, y, dx, dy],
-                        #[inline(always)]
-                        |[x, y, dx, dy]| [(x - y) * (dx - dy), (dx - dy) * (dx - dy)],
-                    ),
-                    (Some(dx), None) => sums_here(
-                        [x, y, dx],
-                        #[inline(always)]
-                        |[x, y, dx]| [(x - y) * dx, dx * dx],
-                    ),
-                    (None, Some(dy)) => sums_here(
-                        [x, y, dy],
-                        #[inline(always)]
-                        |[x, y, dy]| [(y - x) * dy, dy * dy],
-                    ),
-                    (None, None) => [0.0; 2],
-                }
+                sums_here(
+                    [&x[part.clone()], &y[part.clone()], &d[part]],
+                    #[inline(always)]
+                    |[x, y, d]| [(x - y) * d, d * d],
+                )
             },
         )
-    }
-
-    /// The multiples ±c of a − b: cotangents of x and y, or the tangents of those.
-    fn add_multiples<T: Real>(c: f64, [a, b]: [&Tensor<T>; 2], out: &mut Cotangents<'_, Tensor<T>>) {
-        for (i, c) in [c, -c].into_iter().enumerate() {
-            let c = T::from_f64(c);
-            out.add(i, || {
-                Tensor::filled(a.shape(), |out| {
-                    pairs(
-                        out,
-                        a.data(),
-                        b.data(),
-                        #[inline(always)]
-                        move |a, b| c * (a - b),
-                    )
-                })
-            });
-        }
     }
 }
 
@@ -153,7 +120,20 @@ impl Primitive for SquaredError {
         ybar: &Tensor<T>,
         out: &mut Cotangents<'_, Tensor<T>>,
     ) {
-        SquaredError::add_multiples(2.0 * self.factor * ybar.item().to_f64(), [x[0], x[1]], out);
+        let twice = 2.0 * self.factor * ybar.item().to_f64();
+        for (i, c) in [twice, -twice].into_iter().enumerate() {
+            let c = T::from_f64(c);
+            let of = |out: &mut [T]| {
+                pairs(
+                    out,
+                    x[0].data(),
+                    x[1].data(),
+                    #[inline(always)]
+                    move |x, y| c * (x - y),
+                )
+            };
+            out.add(i, || Tensor::filled(x[0].shape(), of));
+        }
     }
 
     /// ±2c ȳ (ẋ − ẏ).
@@ -163,16 +143,10 @@ impl Primitive for SquaredError {
         dx: &[Option<&Tensor<T>>],
         out: &mut Cotangents<'_, Tensor<T>>,
     ) {
-        let c = 2.0 * self.factor * at.ybar.item().to_f64();
-        match (dx[0], dx[1]) {
-            (Some(dx), Some(dy)) => SquaredError::add_multiples(c, [dx, dy], out),
-            (Some(moved), None) | (None, Some(moved)) => {
-                let c = if dx[0].is_some() { c } else { -c };
-                out.add(0, || moved.scale(c));
-                out.add(1, || moved.scale(-c));
-            }
-            (None, None) => {}
-        }
+        let Some(moved) = difference(dx[0], dx[1]) else { return };
+        let twice = 2.0 * self.factor * at.ybar.item().to_f64();
+        out.add(0, || moved.scale(twice));
+        out.add(1, || moved.scale(-twice));
     }
 
     fn jvp_fused<T: Real>(&self, x: &[&Tensor<T>], y: &Tensor<T>, dx: &[Option<&Tensor<T>>]) -> Option<Tensor<T>> {
@@ -181,7 +155,7 @@ impl Primitive for SquaredError {
 
     /// 2c ⟨x − y, ẋ − ẏ⟩ and ȳ 2c ‖ẋ − ẏ‖².
     fn advance_fused<T: Real>(&self, node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {
-        let [slope, square] = SquaredError::along(node.x, node.dx);
+        let [slope, square] = SquaredError::along(node.x, &difference(node.dx[0], node.dx[1])?);
         let ybar = node.ybar.map_or(0.0, |ybar| ybar.item().to_f64());
         let twice = 2.0 * self.factor;
         Some((Some(Tensor::scalar(T::from_f64(twice * slope))), ybar * twice * square))
