@@ -333,17 +333,16 @@ impl<T: Real> Block<'_, T> {
         if let (Way::Narrow, First::Stored(a), Place::Rows(c, _)) = (way, a, &mut self.place) {
             return b.with_all(|b| narrow_into(c, top, onto, a, b));
         }
-        let is_formed = self.is_near;
+        let [height, depth] = a.sizes();
+        let is_sum = matches!(b, Second::Sum(..));
+        let is_shallow = matches!(way, Way::Plain) && (SHALLOWEST..=NEAR).contains(&depth) && !a.is_transposed();
+        let is_near = self.is_near || is_shallow || is_sum && height * depth <= READ_AGAIN;
         let c = self.place.view();
         let (rows, cols) = (c.nrows(), c.ncols());
         let onto = match onto {
             Onto::Row(row) => Onto::Row(&row[left..left + cols]),
             other => other,
         };
-        let [height, depth] = a.sizes();
-        let is_sum = matches!(b, Second::Sum(..));
-        let is_shallow = matches!(way, Way::Plain) && (SHALLOWEST..=NEAR).contains(&depth) && !a.is_transposed();
-        let is_near = is_formed || is_shallow || is_sum && height * depth <= READ_AGAIN;
         let groups: SmallVec<[_; 8]> = match way {
             // What is packed then is the first operand, once for all.
             Way::Turned if !is_sum => smallvec![0..cols],
