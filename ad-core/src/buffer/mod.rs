@@ -23,7 +23,7 @@ use crate::real::Real;
 use slab::Slab;
 
 /// Bytes from which a buffer is kept for reuse, and counted; smaller ones cost next to nothing.
-pub const LARGE: usize = 1 << 13;
+pub const LARGE: usize = 1 << 11;
 
 /// Bytes of a line of the cache.
 pub(crate) const LINE: usize = 64;
