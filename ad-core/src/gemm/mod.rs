@@ -147,7 +147,9 @@ fn shares(len: usize, parts: usize, unit: usize) -> impl Iterator<Item = Range<u
 fn together<I>(parts: impl IntoIterator<Item = impl IntoIterator<Item = I>>) -> Vec<SmallVec<[I; 3]>> {
     let mut tasks: Vec<SmallVec<[I; 3]>> = Vec::new();
     for parts in parts {
-        for (i, part) in parts.into_iter().enumerate() {
+        let parts = parts.into_iter();
+        tasks.reserve_exact(parts.size_hint().0.saturating_sub(tasks.len()));
+        for (i, part) in parts.enumerate() {
             if i == tasks.len() {
                 tasks.push(SmallVec::new());
             }

@@ -243,8 +243,13 @@ pub(crate) fn compute<T: Real, const N: usize>(mut outputs: [Output<'_, T>; N]) 
         return outputs.for_each(|output| output.whole().run());
     }
     let mut outputs: SmallVec<[_; 2]> = outputs.collect();
-    let blocks = together(outputs.iter_mut().map(|output| output.blocks()));
-    parallel::for_each(blocks, |blocks| blocks.into_iter().for_each(Block::run));
+    match &mut outputs[..] {
+        [output] => parallel::for_each(output.blocks(), Block::run),
+        outputs => {
+            let blocks = together(outputs.iter_mut().map(|output| output.blocks()));
+            parallel::for_each(blocks, |blocks| blocks.into_iter().for_each(Block::run));
+        }
+    }
     outputs.into_iter().for_each(Output::finish);
 }
 
