@@ -18,10 +18,18 @@ use crate::shape::{Offsets, Shape, broadcast, broadcast_strides, count};
 /// assert_eq!(x.shape(), &[2, 3]);
 /// assert_eq!(x.data()[4], 5.0);
 /// ```
-#[derive(Clone, PartialEq)]
+#[derive(PartialEq)]
 pub struct Tensor<T: Real> {
     shape: Shape,
     data: Arc<Buffer<T>>,
+}
+
+impl<T: Real> Clone for Tensor<T> {
+    /// Shares the buffer.
+    fn clone(&self) -> Self {
+        // The sizes copied at once, not pushed one by one as a clone of them is made.
+        Tensor { shape: Shape::from_slice(&self.shape), data: Arc::clone(&self.data) }
+    }
 }
 
 impl<T: Real> Tensor<T> {
