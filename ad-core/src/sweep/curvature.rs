@@ -187,16 +187,17 @@ impl<A: Ground> Recording<A> {
     /// Splits the terms into parts by where they stand relative to the marked output.
     fn attributed(&self, terms: Vec<f64>, slope: f64) -> Curvature {
         let is_output = |op: &Op<A>| matches!(op, Op::Output(_));
-        let (down, up) = (self.downstream_of(is_output), self.upstream_of(is_output));
+        let down = self.downstream_of(is_output);
         let sum = |keep: &dyn Fn(usize) -> bool| (0..terms.len()).filter(|&i| keep(i)).map(|i| terms[i]).sum::<f64>();
-        let marked = self.nodes().any(|node| is_output(self.op(node)));
-        Curvature {
-            total: terms.iter().sum(),
-            gauss_newton: marked.then(|| sum(&|i| down[i])),
-            direct: sum(&|i| !down[i] && !up[i]),
-            slope,
-            terms,
-        }
+        let marked = down.contains(&true);
+        let elsewhere = (0..terms.len()).any(|i| !down[i] && terms[i] != 0.0);
+        let direct = if elsewhere {
+            let up = self.upstream_of(is_output);
+            sum(&|i| !down[i] && !up[i])
+        } else {
+            0.0
+        };
+        Curvature { total: terms.iter().sum(), gauss_newton: marked.then(|| sum(&|i| down[i])), direct, slope, terms }
     }
 }
 

@@ -113,6 +113,11 @@ impl<D> Grouped<D> {
         self.groups.iter().find(|(pattern, _)| fits(pattern, name)).map_or(self.others, |(_, settings)| *settings)
     }
 
+    /// Whether ω is that of the inner direction, of the gradient as it is, for every parameter.
+    fn leaves_alone(&self) -> bool {
+        self.groups.is_empty() && self.others == GroupSettings::default()
+    }
+
     /// The gradient that the inner direction sees.
     #[track_caller]
     fn decayed<T: Real>(&self, theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>) -> Params<Tensor<T>> {
@@ -131,6 +136,9 @@ impl<D> Grouped<D> {
 impl<T: Real, D: Direction<T>> Direction<T> for Grouped<D> {
     #[track_caller]
     fn propose(&self, theta: &Params<Tensor<T>>, gradient: &Params<Tensor<T>>) -> Params<Tensor<T>> {
+        if self.leaves_alone() {
+            return self.inner.propose(theta, gradient);
+        }
         let omega = self.inner.propose(theta, &self.decayed(theta, gradient));
         let mut names = theta.names().iter();
         theta.zip(&omega, |w, o| {
