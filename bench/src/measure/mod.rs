@@ -30,6 +30,7 @@ use self::model::{Model, Set};
 use self::products::measure_products;
 use self::timing::median_ms;
 use crate::reference::{Case, Spec};
+use crate::report::stats::median;
 
 /// What exact GeN computes on one set.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -135,7 +136,9 @@ pub struct Problem<'a, T: Real> {
 pub fn measure<T: Real>(problem: &Problem<'_, T>, optimizer: Optimizer, repeats: usize) -> Measured {
     let model = Model::new(problem);
     let sets = model.sets(problem.case, optimizer);
-    let ms = each(&model, &sets, |call| median_ms(repeats, call));
+    // In turns: what slows the machine for a while then slows all quantities, and their ratios hold.
+    let rounds: Vec<Quantities> = (0..repeats).map(|_| each(&model, &sets, |call| median_ms(1, call))).collect();
+    let ms = medians(&rounds);
     let counted = each(&model, &sets, |call| count(&sets[0], call));
     let [check, check_b] = [0, 1].map(|i| model.gen_exact(&sets[i]).0);
     Measured {
@@ -145,6 +148,21 @@ pub fn measure<T: Real>(problem: &Problem<'_, T>, optimizer: Optimizer, repeats:
         flop: counted.map(|(flop, _)| flop),
         peak_bytes: counted.map(|(_, bytes)| bytes),
         products: problem.spec.and_then(|spec| measure_products::<T>(spec, repeats)),
+    }
+}
+
+/// The median of each quantity over rounds, of which there is one at least.
+fn medians(rounds: &[Quantities]) -> Quantities {
+    let of = |quantity: fn(&Quantities) -> f64| {
+        median(&rounds.iter().map(quantity).collect::<Vec<_>>()).expect("a round at least")
+    };
+    Quantities {
+        value: of(|q| q.value),
+        grad: of(|q| q.grad),
+        hvp: of(|q| q.hvp),
+        hvp_again: of(|q| q.hvp_again),
+        gen_exact: of(|q| q.gen_exact),
+        gen_approx: of(|q| q.gen_approx),
     }
 }
 
