@@ -96,10 +96,9 @@ impl<A: Ground> Recording<A> {
                 multiples: &of_inputs,
                 forms: along.forms,
             };
-            let reader = self.sole_reader(node, &uses).filter(|_| node != output);
-            let together = reader.and_then(|reader| Some((reader, self.advance_with_reader(rules, &advance, reader)?)));
-            let (moved, dy, term) = match together {
-                Some((reader, (dy, term))) => (reader, Some(dy), term),
+            let readers = self.flat_readers(node, output, &uses);
+            let (moved, dy, term) = match self.advance_with_readers(rules, &advance, &readers) {
+                Some((reader, dy, term)) => (reader, Some(dy), term),
                 None => {
                     let (dy, term) = advanced(rules, &advance);
                     (node, dy, term)
@@ -139,20 +138,37 @@ impl<A: Ground> Recording<A> {
         (times == 1 && self.input_slots(NodeId(last)).len() == 1).then_some(NodeId(last))
     }
 
-    /// The tangent of the node that alone reads this one, if that is a function of each element with f″ = 0, in the place of this one's, and the
-    /// curvature term of this one: while the numbers are near, and without an array between.
-    fn advance_with_reader(
+    /// The nodes that follow this one, up to `output` at most, each of which alone reads the one before, and is a function of each element with
+    /// f″ = 0; with their input and output.
+    fn flat_readers(&self, node: NodeId, output: NodeId, uses: &[Uses]) -> SmallVec<[Flat<'_, A>; 2]> {
+        let (mut readers, mut last) = (SmallVec::new(), node);
+        while last != output
+            && let Some(node) = self.sole_reader(last, uses)
+            && let Some(rules) = self.op(node).curved_rules()
+            && rules.jvp_in_place(self.value(last), self.value(node), 0, &mut [])
+        {
+            readers.push(Flat { node, rules, x: self.value(last), y: self.value(node) });
+            last = node;
+        }
+        readers
+    }
+
+    /// The last of the nodes that follow, its tangent, in the place of this node's, and the curvature term of this one: while the numbers are near, and
+    /// without arrays between.
+    fn advance_with_readers(
         &self,
         rules: &dyn CurvedRules<A>,
         advance: &Advance<'_, A>,
-        reader: NodeId,
-    ) -> Option<(A, f64)> {
-        let (next, x, y) = (self.op(reader).curved_rules()?, advance.y, self.value(reader));
-        let is_flat = next.jvp_in_place(x, y, 0, &mut []);
+        readers: &[Flat<'_, A>],
+    ) -> Option<(NodeId, A, f64)> {
+        let last = readers.last()?.node;
         let then = |from: usize, dx: &mut [Scalar<A>]| {
-            next.jvp_in_place(x, y, from, dx);
+            for Flat { rules, x, y, .. } in readers {
+                rules.jvp_in_place(x, y, from, dx);
+            }
         };
-        if is_flat { rules.advance_then(advance, &then) } else { None }
+        let (dy, term) = rules.advance_then(advance, &then)?;
+        Some((last, dy, term))
     }
 
     /// Which leaves that one node alone reads move along a multiple of their adjoint and value: those that are told, and those
@@ -199,6 +215,14 @@ impl<A: Ground> Recording<A> {
         };
         Curvature { total: terms.iter().sum(), gauss_newton: marked.then(|| sum(&|i| down[i])), direct, slope, terms }
     }
+}
+
+/// A node that is a function of each element with f″ = 0.
+struct Flat<'a, A: Ground> {
+    node: NodeId,
+    rules: &'a dyn CurvedRules<A>,
+    x: &'a A,
+    y: &'a A,
 }
 
 /// How a node is read.
