@@ -147,9 +147,7 @@ fn shares(len: usize, parts: usize, unit: usize) -> impl Iterator<Item = Range<u
 fn together<I>(parts: impl IntoIterator<Item = impl IntoIterator<Item = I>>) -> Vec<SmallVec<[I; 3]>> {
     let mut tasks: Vec<SmallVec<[I; 3]>> = Vec::new();
     for parts in parts {
-        let parts = parts.into_iter();
-        tasks.reserve_exact(parts.size_hint().0.saturating_sub(tasks.len()));
-        for (i, part) in parts.enumerate() {
+        for (i, part) in parts.into_iter().enumerate() {
             if i == tasks.len() {
                 tasks.push(SmallVec::new());
             }
