@@ -1,7 +1,7 @@
 //! Timing the engine on a model, as its peers are timed.
 //!
 //! Every call is made on one of two sets of parameters and batch, in turn, so that nothing can be kept from call to call but
-//! buffers and structure. What is timed:
+//! buffers and structure. Quantities are timed in turns, one timing of each after another. What is timed:
 //!
 //! | name | computes |
 //! |---|---|
