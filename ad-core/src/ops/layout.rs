@@ -40,9 +40,15 @@ pub struct Concat {
     pub axis: usize,
 }
 
-/// A linear primitive of one input: its JVP is itself.
+/// A linear primitive of one input, by its value and its adjoint, with further methods in braces, if any: its JVP is itself.
 macro_rules! linear_of_one {
-    ($name:ident, $text:literal, |$p:ident, $x:ident| $eval:expr, |$q:ident, $shape:ident, $ybar:ident| $adjoint:expr) => {
+    (
+        $name:ident,
+        $text:literal,
+        |$p:ident, $x:ident| $eval:expr,
+        |$q:ident, $shape:ident, $ybar:ident| $adjoint:expr
+        $(, { $($method:tt)* })?
+    ) => {
         impl Primitive for $name {
             const KIND: Kind = Kind::Linear;
 
@@ -64,6 +70,8 @@ macro_rules! linear_of_one {
                 let ($q, $shape) = (self, x[0].shape());
                 out.add(0, || $adjoint);
             }
+
+            $($($method)*)?
 
             recorded_as!($name);
         }

@@ -1,6 +1,7 @@
 //! Identities that steer differentiation.
 
 use crate::array::Array;
+use crate::ops::layout::linear_of_one;
 use crate::ops::recorded_as;
 use crate::primitive::{Cotangents, Kind, Primitive};
 use crate::real::Real;
@@ -11,32 +12,12 @@ use crate::tensor::Tensor;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Output;
 
-impl Primitive for Output {
-    const KIND: Kind = Kind::Linear;
-
-    fn name(&self) -> &'static str {
-        "output"
-    }
-
-    fn eval<T: Real>(&self, x: &[&Tensor<T>]) -> Tensor<T> {
-        x[0].clone()
-    }
-
-    fn jvp<A: Array>(&self, _x: &[&A], _y: &A, dx: &[Option<&A>]) -> Option<A> {
-        Some(A::apply(*self, &[dx[0]?]))
-    }
-
-    fn vjp<A: Array>(&self, _x: &[&A], _y: &A, ybar: &A, out: &mut Cotangents<'_, A>) {
-        out.add(0, || ybar.clone());
-    }
-
+linear_of_one!(Output, "output", |_p, x| x.clone(), |_p, _shape, ybar| ybar.clone(), {
     /// Nothing is to be done.
     fn jvp_in_place<T: Real>(&self, _x: &[T], _y: &[T], _dx: &mut [T]) -> bool {
         true
     }
-
-    recorded_as!(Output);
-}
+});
 
 /// The identity with derivative zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
