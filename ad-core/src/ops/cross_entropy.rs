@@ -5,12 +5,13 @@ use std::sync::Arc;
 use crate::array::{Array, At};
 use crate::buffer::Buffer;
 use crate::kernel::pieces;
-use crate::ops::rows::{EXPONENTIAL, exponentials_here, from_exponentials, rows_at_once, shift, with_exponentials};
+use crate::ops::moments::{moments_here, rows_at_once};
+use crate::ops::rows::{EXPONENTIAL, from_exponentials, shift, with_exponentials};
 use crate::ops::{Forms, Ops, recorded_as};
 use crate::primitive::{Advance, Cotangents, Kind, Primitive};
 use crate::real::Real;
 use crate::shape::count;
-use crate::sums::{inner_here, sum_here, sum_of_pairs_here, sums_here};
+use crate::sums::{inner_here, sum_here};
 use crate::tensor::Tensor;
 
 /// Mean cross-entropy of class labels under softmax, as PyTorch's `cross_entropy` defines it.
@@ -174,41 +175,19 @@ impl CrossEntropy {
             #[inline(always)]
             |i, found| {
                 let [z, dz] = [z, dz].map(|t| &t.data()[i * rows * classes..][..found.len() * classes]);
-                let mut powers = Buffer::stale(z.len());
-                exponentials_here(&mut powers, z, classes);
-                let rows_of = powers.chunks_exact(classes).zip(dz.chunks_exact(classes));
-                for (r, (found, (powers, dz))) in found.iter_mut().zip(rows_of).enumerate() {
-                    if let Some(label) = self.label(i * rows + r) {
-                        let (mass, [mean, variance]) = (self.mass(label, spread), moments_here(powers, dz));
-                        let target = self.targeted(label, classes, |c| dz[c].to_f64());
-                        *found = [mass * mean - target, mass * variance];
-                    }
+                moments_here(found, z, dz, classes);
+                for (r, (found, dz)) in found.iter_mut().zip(dz.chunks_exact(classes)).enumerate() {
+                    let [mean, variance] = *found;
+                    *found = self.label(i * rows + r).map_or([0.0; 2], |label| {
+                        let mass = self.mass(label, spread);
+                        [mass * mean - self.targeted(label, classes, |c| dz[c].to_f64()), mass * variance]
+                    });
                 }
                 0.0
             },
         );
         found.iter().fold([0.0; 2], |[a, b], [x, y]| [a + x, b + y])
     }
-}
-
-/// Mean and variance of ż under p, given the exponentials that p is proportional to: Σ p ż and Σ p (ż − Σ p ż)², which does not cancel as
-/// Σ p ż² − (Σ p ż)² would. For use within a kernel.
-#[inline(always)]
-fn moments_here<T: Real>(powers: &[T], dz: &[T]) -> [f64; 2] {
-    let [sum, first] = sums_here(
-        [powers, dz],
-        #[inline(always)]
-        |[e, d]| [e, e * d],
-    );
-    let inverse = 1.0 / sum;
-    let mean = inverse * first;
-    let variance = sum_of_pairs_here(
-        powers,
-        dz,
-        #[inline(always)]
-        |e, d| e * (d - mean) * (d - mean),
-    );
-    [mean, inverse * variance]
 }
 
 impl Primitive for CrossEntropy {

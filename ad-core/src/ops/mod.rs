@@ -11,6 +11,7 @@ pub mod layout;
 pub mod linear;
 pub mod marker;
 pub mod matmul;
+mod moments;
 pub mod normalize;
 pub mod pool;
 pub mod product;

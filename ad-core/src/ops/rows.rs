@@ -57,7 +57,7 @@ const LANES: usize = 16;
 
 /// The larger of two numbers; the first where they cannot be compared.
 #[inline(always)]
-fn larger<T: Real>(a: T, b: T) -> T {
+pub(super) fn larger<T: Real>(a: T, b: T) -> T {
     if b > a { b } else { a }
 }
 
