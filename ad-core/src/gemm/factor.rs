@@ -5,8 +5,9 @@ use std::ops::Range;
 use faer::MatRef;
 
 use super::Matrix;
-use super::inner_products::{Sums, symmetric_rows};
+use super::inner_products::Sums;
 use super::steps::rows_of_product;
+use super::symmetric::symmetric_rows;
 use crate::buffer::Buffer;
 use crate::kernel;
 use crate::real::Real;

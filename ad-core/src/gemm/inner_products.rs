@@ -11,7 +11,6 @@ use smallvec::SmallVec;
 use super::narrow::{half_into, suits_half};
 use super::{BLOCKS, CUT_FROM, Matrix, NARROWEST, Onto, VECTOR, block, columns, counted, shares, together};
 use crate::buffer::Buffer;
-use crate::kernel;
 use crate::parallel;
 use crate::real::Real;
 
@@ -165,69 +164,6 @@ fn strips_of_half(n: usize) -> impl Iterator<Item = usize> {
         left -= width;
         (width > 0).then_some(width)
     })
-}
-
-/// Rows that are filled at once, and columns.
-const ABREAST: usize = 16;
-/// The work of filling one number, in additions: every other one comes from another line of memory.
-const FILLING: usize = 4;
-
-/// The symmetric n × n matrix whose half on and below the diagonal is the sum of these, times `c`.
-pub(crate) fn fill_symmetric<T: Real>(square: &mut [T], half: &Sums<T>, n: usize, c: T) {
-    kernel::pieces(
-        square,
-        ABREAST * n,
-        FILLING,
-        #[inline(always)]
-        |piece, rows| {
-            fill_rows(rows, piece * ABREAST, half, n, c);
-            0.0
-        },
-    );
-}
-
-/// Rows from the `top`-th on, a multiple of 16, of the matrix that [`fill_symmetric`] fills, on the current thread; a number of them that is a
-/// multiple of 16, or the last.
-pub(super) fn symmetric_rows<T: Real>(rows: &mut [T], top: usize, half: &Sums<T>, n: usize, c: T) {
-    kernel::pieces_here(
-        rows,
-        ABREAST * n,
-        #[inline(always)]
-        |piece, rows| fill_rows(rows, top + piece * ABREAST, half, n, c),
-    );
-}
-
-/// Rows of a symmetric matrix from the `top`-th on: [`ABREAST`], or the last.
-#[inline(always)]
-fn fill_rows<T: Real>(rows: &mut [T], top: usize, half: &Sums<T>, n: usize, c: T) {
-    let bottom = top + rows.len() / n;
-    for (slice, half) in half.iter().enumerate() {
-        for (row, i) in rows.chunks_exact_mut(n).zip(top..) {
-            let numbers = row[..=i].iter_mut().zip(&half[i * n..]);
-            match slice {
-                0 => numbers.for_each(|(v, &a)| *v = c * a),
-                _ => numbers.for_each(|(v, &a)| *v = *v + c * a),
-            }
-        }
-    }
-    for (i, j) in (top..bottom).flat_map(|i| (i + 1..bottom).map(move |j| (i, j))) {
-        rows[(i - top) * n + j] = rows[(j - top) * n + i];
-    }
-    // Rows below give columns of these rows.
-    for from in (bottom..n).step_by(ABREAST) {
-        let mut turned = [[T::default(); ABREAST]; ABREAST];
-        for (slice, half) in half.iter().enumerate() {
-            for (j, below) in half[from * n..].chunks_exact(n).take(ABREAST).enumerate() {
-                let below: &[T; ABREAST] = below[top..].first_chunk().expect("there are rows below whole ones only");
-                for l in 0..ABREAST {
-                    turned[l][j] = if slice == 0 { c * below[l] } else { turned[l][j] + c * below[l] };
-                }
-            }
-        }
-        for (row, turned) in rows.chunks_exact_mut(n).zip(&turned) {
-            row[from..].iter_mut().zip(turned).for_each(|(v, &a)| *v = a);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! The one place where matrix products are computed, by `faer` (those with few columns by [`narrow`], those within attention's heads by
-//! [`small`]), and counted.
+//! The one place where matrix products are computed, by `faer` (those with few rows [turned](mod@turned)), those with few columns by [`narrow`], those
+//! within attention's heads by [`small`], and counted.
 //!
 //! A product is cut into blocks of its result, along the inner dimension only where [few long rows](mod@inner_products) are, and blocks are
 //! shared out over the current rayon pool: one a thread where `faer` gives the same bits however a product is cut, else a number that depends
 //! on the sizes only. So a result does not depend on the number of threads. Where a result takes [several steps](steps), such as a sum of products,
-//! each block goes through all of them; a [factor](factor) that is a sum or a product itself is formed where it is multiplied, some columns or rows at
+//! each block goes through all of them; a [factor] that is a sum or a product itself is formed where it is multiplied, some columns or rows at
 //! a time.
 
 mod factor;
@@ -12,8 +12,10 @@ mod inner_products;
 mod narrow;
 mod small;
 mod steps;
+mod symmetric;
 #[cfg(test)]
 mod tests;
+mod turned;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,14 +26,16 @@ use pulp::{Arch, Simd, WithSimd};
 use smallvec::SmallVec;
 
 use crate::buffer::{Buffer, LINE};
+use crate::kernel::turn::Turn;
 use crate::parallel::{Apart, SLOTS, slot};
 use crate::real::Real;
 pub(crate) use factor::{First, Second};
-pub(crate) use inner_products::{InnerProducts, fill_symmetric, inner_products};
+pub(crate) use inner_products::{InnerProducts, inner_products};
 use narrow::Narrow;
 use small::Small;
 pub(crate) use small::{SmallSizes, Square, UNIT, small_into};
 pub(crate) use steps::{CellSums, Output, Step, compute};
+pub(crate) use symmetric::fill_symmetric;
 
 /// A matrix of `rows × cols` numbers, stored row-major either as itself or as its transpose.
 #[derive(Clone, Copy, Debug)]
@@ -200,29 +204,6 @@ fn spaced<T: Real>(a: MatRef<'_, T>, f: impl FnOnce(MatRef<'_, T>)) {
     f(MatRef::from_row_major_slice_with_stride(&copy, k, n, n + GAP).transpose());
 }
 
-/// Whether a product whose second operand is stored by columns is computed as its transpose, which is then turned: `faer` vectorises along the
-/// columns of a row-major result and packs the second operand, so where the first is much smaller, it is faster the other way round. By the
-/// sizes alone; measured by the bench `products`.
-fn turned([n, k, m]: [usize; 3]) -> bool {
-    (24..=48).contains(&n) && m >= 256 && k >= 256
-}
-
-/// Some columns of a result by their transpose, on the current thread.
-fn group_turned<T: Real>(c: MatMut<'_, T>, onto: Onto<'_, T>, a: MatRef<'_, T>, b: MatRef<'_, T>) {
-    let (n, m) = (c.nrows(), c.ncols());
-    let mut scratch = Buffer::stale(n * m);
-    T::product(MatMut::from_row_major_slice_mut(&mut scratch, m, n), Accum::Replace, b.transpose(), a.transpose());
-    let scratch = &*scratch;
-    for (i, c) in c.row_iter_mut().enumerate() {
-        let column = scratch.iter().skip(i).step_by(n);
-        match onto {
-            Onto::Nothing => c.iter_mut().zip(column).for_each(|(c, &v)| *c = v),
-            Onto::Present => c.iter_mut().zip(column).for_each(|(c, &v)| *c = *c + v),
-            Onto::Row(row) => c.iter_mut().zip(column).zip(row).for_each(|((c, &v), &r)| *c = r + v),
-        }
-    }
-}
-
 /// Bytes of a row of the result that `faer` computes at once with 512-bit vectors: six of them.
 const PANEL: usize = 6 * LINE;
 /// Numbers of the second operand that are packed at once, at most, so that they stay in the second-level cache.
@@ -321,7 +302,7 @@ impl<T: Real> WithSimd for AddRow<'_, T> {
 }
 
 /// The products of `faer` at one scalar; the engine's scalars are those that have them.
-pub trait Product: Narrow + Small {
+pub trait Product: Narrow + Small + Turn {
     /// c = a b, or c += a b, on the current thread.
     fn product(c: MatMut<'_, Self>, accum: Accum, a: MatRef<'_, Self>, b: MatRef<'_, Self>);
 }

@@ -10,9 +10,10 @@ use pulp::{Arch, Simd, WithSimd};
 use smallvec::{SmallVec, smallvec};
 
 use super::narrow::{self, narrow_into};
+use super::turned::{group_turned, turned};
 use super::{
     BLOCKS, CUT_FROM, First, Matrix, NARROWEST, NEAR, Onto, PACKED, READ_AGAIN, SHALLOWEST, SUMMED, Second, VECTOR,
-    columns, counted, group, group_turned, groups, in_step, near_group, near_groups, shares, spaced, together, turned,
+    columns, counted, group, groups, in_step, near_group, near_groups, shares, spaced, together,
 };
 use crate::kernel::{self, fetch};
 use crate::parallel;
@@ -388,6 +389,6 @@ pub(super) fn rows_of_product<T: Real>(rows: &mut [T], top: usize, a: Matrix<'_,
 }
 
 /// The numbers of a row of a result.
-fn slice<T>(row: faer::RowMut<'_, T>) -> &mut [T] {
+pub(super) fn slice<T>(row: faer::RowMut<'_, T>) -> &mut [T] {
     row.try_as_row_major_mut().expect("results are row-major").as_slice_mut()
 }

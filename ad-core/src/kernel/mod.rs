@@ -3,6 +3,7 @@
 
 mod columns;
 pub(crate) mod fetch;
+pub(crate) mod turn;
 
 use std::marker::PhantomData;
 
