@@ -102,6 +102,8 @@ fn of_short_rows<T: Real>(found: &mut [[f64; 2]], x: &[T], v: &[T], width: usize
 }
 
 /// The columns of at most [`ABREAST`] rows, as many as there are columns.
+///
+/// Not by [squares](crate::kernel::turn), whose rows these are shorter than.
 #[inline(always)]
 fn turn<T: Real>(columns: &mut [[T; ABREAST]], rows: &[T]) {
     let width = columns.len();
