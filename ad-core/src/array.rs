@@ -7,8 +7,10 @@ use smallvec::SmallVec;
 
 use crate::dual::Dual;
 use crate::kernel;
+use crate::ops::product::Begun;
 use crate::primitive::{
-    Advance, Cotangents, InPlace, Primitive, Tangent, general_vjp_tangent, general_vjp_then_curved, jvp_one_by_one,
+    Advance, Cotangents, Find, InPlace, Links, Primitive, Tangent, general_vjp_tangent, general_vjp_then_curved,
+    jvp_one_by_one,
 };
 use crate::real::Real;
 use crate::tensor::Tensor;
@@ -145,13 +147,24 @@ pub trait Array: Arith + Clone + Debug + 'static {
         None
     }
 
-    /// As [`advance`](Array::advance), with all elements of the tangent passed to `then`; `None` where nothing is gained by that.
+    /// As [`advance`](Array::advance), [linked](Links) with the nodes before and after it; `None` where nothing is gained by that.
     #[inline]
-    fn advance_then<P: Primitive>(
+    fn advance_linked<P: Primitive>(
         _p: &P,
         _node: &Advance<'_, Self>,
-        _then: &InPlace<'_, Scalar<Self>>,
+        _links: Links<'_, '_, Scalar<Self>>,
     ) -> Option<(Self, f64)> {
+        None
+    }
+
+    /// Begins the advance while the tangent of the first input is found; see [`Primitive::begin_fused`].
+    #[inline]
+    fn begin<P: Primitive>(
+        _p: &P,
+        _node: &Advance<'_, Self>,
+        _then: Option<&InPlace<'_, Scalar<Self>>>,
+        _find: &mut Find<'_, Scalar<Self>>,
+    ) -> Option<Begun<Scalar<Self>>> {
         None
     }
 
@@ -280,8 +293,17 @@ impl<T: Real> Array for Tensor<T> {
         p.advance_fused(node)
     }
 
-    fn advance_then<P: Primitive>(p: &P, node: &Advance<'_, Self>, then: &InPlace<'_, T>) -> Option<(Self, f64)> {
-        p.advance_then_fused(node, then)
+    fn advance_linked<P: Primitive>(p: &P, node: &Advance<'_, Self>, links: Links<'_, '_, T>) -> Option<(Self, f64)> {
+        p.advance_linked_fused(node, links)
+    }
+
+    fn begin<P: Primitive>(
+        p: &P,
+        node: &Advance<'_, Self>,
+        then: Option<&InPlace<'_, T>>,
+        find: &mut Find<'_, T>,
+    ) -> Option<Begun<T>> {
+        p.begin_fused(node, then, find)
     }
 
     fn jvp_in_place<P: Primitive>(p: &P, x: &Self, y: &Self, from: usize, dx: &mut [T]) -> bool {

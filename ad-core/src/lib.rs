@@ -97,7 +97,7 @@ pub use array::{Array, At, Base, Ground, Scalar};
 pub use dual::Dual;
 pub use operator::HessianOperator;
 pub use ops::{Elementwise, Map, Ops};
-pub use primitive::{Advance, Cotangents, InPlace, Kind, Multiple, Primitive};
+pub use primitive::{Advance, Cotangents, Find, InPlace, Kind, Links, Multiple, Next, Primitive};
 pub use real::Real;
 pub use recording::{NodeId, Recording};
 pub use shape::Shape;

@@ -7,8 +7,9 @@ use smallvec::SmallVec;
 
 use crate::array::{Array, At, Scalar};
 use crate::dual::Dual;
+pub use crate::gemm::Next;
 use crate::levels::Levels;
-use crate::ops::product::Forms;
+use crate::ops::product::{Begun, Forms};
 use crate::real::Real;
 use crate::registry::Op;
 use crate::tensor::Tensor;
@@ -141,13 +142,30 @@ pub trait Primitive: Clone + Debug + Send + Sync + 'static {
         None
     }
 
-    /// As [`advance_fused`](Primitive::advance_fused), with `then` called on all elements of the tangent, some neighbours at a time, while they are
-    /// near; `None` where nothing is gained by that.
-    fn advance_then_fused<T: Real>(
+    /// Whether its advance can be linked with those of the nodes before and after it, on tensors.
+    fn is_linkable(&self) -> bool {
+        false
+    }
+
+    /// As [`advance_fused`](Primitive::advance_fused), [linked](Links) with the nodes before and after it; `None` where nothing is gained by
+    /// that and nothing was begun.
+    fn advance_linked_fused<T: Real>(
         &self,
         _node: &Advance<'_, Tensor<T>>,
-        _then: &InPlace<'_, T>,
+        _links: Links<'_, '_, T>,
     ) -> Option<(Tensor<T>, f64)> {
+        None
+    }
+
+    /// Begins the advance while the tangent of the first input is found, with what needs but its rows: calls `find`, which finds it, with the
+    /// results that begin from these. `node` lacks that tangent, which is about to be present, and `then` is as in [`Links`]. `None` where
+    /// there is nothing of that kind, or `find` does not compute it.
+    fn begin_fused<T: Real>(
+        &self,
+        _node: &Advance<'_, Tensor<T>>,
+        _then: Option<&InPlace<'_, T>>,
+        _find: &mut Find<'_, T>,
+    ) -> Option<Begun<T>> {
         None
     }
 
@@ -188,6 +206,20 @@ pub trait Primitive: Clone + Debug + Send + Sync + 'static {
 
 /// What becomes of some neighbouring elements of an array, given the position of the first, in their place.
 pub type InPlace<'a, T> = dyn Fn(usize, &mut [T]) + Sync + 'a;
+
+/// How a node's advance is linked with those of the nodes before and after it.
+#[derive(Default)]
+pub struct Links<'a, 'n, T: Real> {
+    /// What was begun of it when the tangent of its first input was found.
+    pub begun: Option<Begun<T>>,
+    /// What its tangent becomes in its place: called on all elements, some neighbours at a time, while they are near.
+    pub then: Option<&'a InPlace<'a, T>>,
+    /// What begins from its tangent, after `then`; may be left alone.
+    pub next: Option<&'a mut Next<'n, T>>,
+}
+
+/// What finds a tangent, given what begins from its rows.
+pub type Find<'a, T> = dyn FnMut(&mut Next<'_, T>) + 'a;
 
 /// The tangents of a node's inputs along one direction.
 pub type Tangent<'a, A> = SmallVec<[Option<&'a A>; 3]>;
@@ -355,8 +387,17 @@ pub trait CurvedRules<A: Array>: Rules<A> {
     fn vjp_curved(&self, at: &At<'_, A>, dx: &[Option<&A>], out: &mut Cotangents<'_, A>);
     /// See [`Array::advance`].
     fn advance(&self, node: &Advance<'_, A>) -> Option<(Option<A>, f64)>;
-    /// See [`Array::advance_then`].
-    fn advance_then(&self, node: &Advance<'_, A>, then: &InPlace<'_, Scalar<A>>) -> Option<(A, f64)>;
+    /// See [`Primitive::is_linkable`].
+    fn is_linkable(&self) -> bool;
+    /// See [`Array::advance_linked`].
+    fn advance_linked(&self, node: &Advance<'_, A>, links: Links<'_, '_, Scalar<A>>) -> Option<(A, f64)>;
+    /// See [`Array::begin`].
+    fn begin(
+        &self,
+        node: &Advance<'_, A>,
+        then: Option<&InPlace<'_, Scalar<A>>>,
+        find: &mut Find<'_, Scalar<A>>,
+    ) -> Option<Begun<Scalar<A>>>;
     /// See [`Array::jvp_in_place`].
     fn jvp_in_place(&self, x: &A, y: &A, from: usize, dx: &mut [Scalar<A>]) -> bool;
 }
@@ -408,8 +449,21 @@ impl<A: Array, P: Primitive> CurvedRules<A> for P {
         A::advance(self, node)
     }
 
-    fn advance_then(&self, node: &Advance<'_, A>, then: &InPlace<'_, Scalar<A>>) -> Option<(A, f64)> {
-        A::advance_then(self, node, then)
+    fn is_linkable(&self) -> bool {
+        Primitive::is_linkable(self)
+    }
+
+    fn advance_linked(&self, node: &Advance<'_, A>, links: Links<'_, '_, Scalar<A>>) -> Option<(A, f64)> {
+        A::advance_linked(self, node, links)
+    }
+
+    fn begin(
+        &self,
+        node: &Advance<'_, A>,
+        then: Option<&InPlace<'_, Scalar<A>>>,
+        find: &mut Find<'_, Scalar<A>>,
+    ) -> Option<Begun<Scalar<A>>> {
+        A::begin(self, node, then, find)
     }
 
     fn jvp_in_place(&self, x: &A, y: &A, from: usize, dx: &mut [Scalar<A>]) -> bool {

@@ -187,6 +187,12 @@ impl<T: Real> Tensor<T> {
     pub(crate) fn filled(shape: &[usize], fill: impl FnOnce(&mut [T])) -> Self {
         let mut data = Buffer::stale(count(shape));
         fill(&mut data);
+        Tensor::from_buffer(shape, data)
+    }
+
+    /// The array of this shape with the elements of a buffer, which must be as many.
+    pub(crate) fn from_buffer(shape: &[usize], data: Buffer<T>) -> Self {
+        debug_assert_eq!(count(shape), data.len());
         Tensor { shape: Shape::from_slice(shape), data: Arc::new(data) }
     }
 

@@ -9,7 +9,7 @@ use crate::array::{Array, At};
 use crate::dual::Dual;
 use crate::operator::HessianOperator;
 use crate::ops::{Forms, Ops};
-use crate::primitive::{Advance, Cotangents, Primitive, general_vjp_tangent};
+use crate::primitive::{Advance, Cotangents, Links, Primitive, general_vjp_tangent};
 use crate::tape::Var;
 use crate::tensor::Tensor;
 use crate::transform::grad;
@@ -214,10 +214,24 @@ fn fused_rules<P: Primitive>(p: &P, inputs: &[T], compare: &mut Comparison<'_>) 
     // Something that tells the elements apart.
     let weight = |i: usize| 1.0 + 0.5 * (i % 7) as f64;
     let weigh = |from: usize, dy: &mut [f64]| dy.iter_mut().zip(from..).for_each(|(dy, i)| *dy *= weight(i));
-    if let Some((tangent, term)) = p.advance_then_fused(&node, &weigh) {
-        let weighed: Vec<f64> = elements(&dy).iter().enumerate().map(|(i, dy)| weight(i) * dy).collect();
+    let weighed: Vec<f64> = elements(&dy).iter().enumerate().map(|(i, dy)| weight(i) * dy).collect();
+    let weighs = |begun| Links { begun, then: Some(&weigh), next: None };
+    let mut agree = |(tangent, term): (T, f64)| {
         compare.agree("the fused tangent, weighed", tangent.data(), "the JVP, weighed", &weighed)?;
-        compare.agree("the contraction beside it", &[term], "the derivative of the VJP, contracted", &[expected])?;
+        compare.agree("the contraction beside it", &[term], "the derivative of the VJP, contracted", &[expected])
+    };
+    if let Some(found) = p.advance_linked_fused(&node, weighs(None)) {
+        agree(found)?;
+    }
+    let before: Vec<Option<&T>> = std::iter::once(None).chain(dx.iter().skip(1).copied()).collect();
+    let mut first = moving[0].clone();
+    let begun = p.begin_fused(&Advance { dx: &before, ..node }, Some(&weigh), &mut |next| {
+        next.follow(first.data_mut());
+    });
+    let after: Vec<Option<&T>> = std::iter::once(Some(&first)).chain(dx.iter().skip(1).copied()).collect();
+    let node = Advance { dx: &after, ..node };
+    if let Some(found) = begun.and_then(|begun| p.advance_linked_fused(&node, weighs(Some(begun)))) {
+        agree(found)?;
     }
     in_place(p, &x, &y, &moving, &elements(&dy), compare)
 }

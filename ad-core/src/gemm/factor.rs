@@ -5,20 +5,59 @@ use std::ops::Range;
 use faer::MatRef;
 
 use super::Matrix;
+use super::block::rows_of_product;
 use super::inner_products::Sums;
-use super::steps::rows_of_product;
 use super::symmetric::symmetric_rows;
 use crate::buffer::Buffer;
 use crate::kernel;
 use crate::real::Real;
 
+/// Where the rows of a matrix come from.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a, T> {
+    /// The matrix as it is.
+    Stored(Matrix<'a, T>),
+    /// The result that a thread has just found some rows of, of these sizes: those rows are near.
+    Found([usize; 2]),
+}
+
+impl<'a, T: Real> Source<'a, T> {
+    /// Rows and columns.
+    pub(crate) fn sizes(self) -> [usize; 2] {
+        match self {
+            Source::Stored(matrix) => [matrix.rows, matrix.cols],
+            Source::Found(sizes) => sizes,
+        }
+    }
+
+    /// The matrix, where it is one as it is.
+    pub(crate) fn stored(self) -> Option<Matrix<'a, T>> {
+        match self {
+            Source::Stored(matrix) => Some(matrix),
+            Source::Found(_) => None,
+        }
+    }
+
+    /// A matrix with the `top`-th row and those after it, and which of its rows that is, given the rows that the thread has found, of which
+    /// the `top`-th is the first.
+    pub(super) fn from<'b>(self, top: usize, found: &'b [T]) -> (Matrix<'b, T>, usize)
+    where
+        'a: 'b,
+    {
+        match self {
+            Source::Stored(matrix) => (matrix, top),
+            Source::Found([_, cols]) => (Matrix::new(found, found.len() / cols.max(1), cols, false), 0),
+        }
+    }
+}
+
 /// The first factor of a product. Each thread forms the rows that it multiplies, so that no thread waits for others to do so, and they are near.
 #[derive(Clone, Copy)]
 pub(crate) enum First<'a, T: Real> {
-    /// A matrix as it is.
-    Stored(Matrix<'a, T>),
+    /// A matrix.
+    Rows(Source<'a, T>),
     /// The product of two matrices.
-    Product(Matrix<'a, T>, Matrix<'a, T>),
+    Product(Source<'a, T>, Matrix<'a, T>),
     /// A symmetric n × n matrix, given the numbers on and below its diagonal over c, n and c.
     Symmetric(&'a Sums<T>, usize, T),
 }
@@ -27,8 +66,8 @@ impl<'a, T: Real> First<'a, T> {
     /// Rows and columns.
     pub(super) fn sizes(self) -> [usize; 2] {
         match self {
-            First::Stored(matrix) => [matrix.rows, matrix.cols],
-            First::Product(a, b) => [a.rows, b.cols],
+            First::Rows(rows) => rows.sizes(),
+            First::Product(a, b) => [a.sizes()[0], b.cols],
             First::Symmetric(_, n, _) => [n, n],
         }
     }
@@ -36,7 +75,7 @@ impl<'a, T: Real> First<'a, T> {
     /// The matrix, where it is one as it is.
     pub(super) fn stored(self) -> Option<Matrix<'a, T>> {
         match self {
-            First::Stored(matrix) => Some(matrix),
+            First::Rows(rows) => rows.stored(),
             _ => None,
         }
     }
@@ -46,16 +85,24 @@ impl<'a, T: Real> First<'a, T> {
         self.stored().is_some_and(|matrix| matrix.transposed)
     }
 
+    /// Whether it is a matrix that need not be formed, row after row.
+    pub(super) fn is_by_rows(self) -> bool {
+        matches!(self, First::Rows(_)) && !self.is_transposed()
+    }
+
     /// Multiply-adds that forming all of it takes.
     pub(super) fn work(self) -> usize {
         match self {
-            First::Product(a, b) => a.rows * a.cols * b.cols,
+            First::Product(a, b) => {
+                let [rows, inner] = a.sizes();
+                rows * inner * b.cols
+            }
             _ => 0,
         }
     }
 
-    /// What `f` makes of these rows.
-    pub(super) fn with_rows<R>(self, rows: Range<usize>, f: impl FnOnce(MatRef<'_, T>) -> R) -> R {
+    /// What `f` makes of these rows, given those that the thread has [found](Source::Found).
+    pub(super) fn with_rows<R>(self, rows: Range<usize>, found: &[T], f: impl FnOnce(MatRef<'_, T>) -> R) -> R {
         let [_, cols] = self.sizes();
         let formed = |form: &dyn Fn(&mut [T])| {
             let mut formed = Buffer::stale(rows.len() * cols);
@@ -63,8 +110,11 @@ impl<'a, T: Real> First<'a, T> {
             formed
         };
         let formed = match self {
-            First::Stored(matrix) => return f(matrix.view().subrows(rows.start, rows.len())),
-            First::Product(a, b) => formed(&|numbers| rows_of_product(numbers, rows.start, a, b)),
+            First::Rows(source) => {
+                let (matrix, first) = source.from(rows.start, found);
+                return f(matrix.view().subrows(first, rows.len()));
+            }
+            First::Product(a, b) => formed(&|numbers| rows_of_product(numbers, rows.start, found, a, b)),
             First::Symmetric(half, n, c) => formed(&|numbers| symmetric_rows(numbers, rows.start, half, n, c)),
         };
         f(MatRef::from_row_major_slice(&formed, rows.len(), cols))
@@ -129,7 +179,7 @@ fn formed<T: Real>([a, b]: [Matrix<'_, T>; 2], weights: [T; 2], columns: Range<u
 
 impl<'a, T: Real> From<Matrix<'a, T>> for First<'a, T> {
     fn from(matrix: Matrix<'a, T>) -> Self {
-        First::Stored(matrix)
+        First::Rows(Source::Stored(matrix))
     }
 }
 

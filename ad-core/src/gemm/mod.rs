@@ -7,6 +7,8 @@
 //! each block goes through all of them; a [factor] that is a sum or a product itself is formed where it is multiplied, some columns or rows at
 //! a time.
 
+mod block;
+mod cells;
 mod factor;
 mod inner_products;
 mod narrow;
@@ -29,12 +31,14 @@ use crate::buffer::{Buffer, LINE};
 use crate::kernel::turn::Turn;
 use crate::parallel::{Apart, SLOTS, slot};
 use crate::real::Real;
-pub(crate) use factor::{First, Second};
+pub(crate) use cells::CellSums;
+pub(crate) use factor::{First, Second, Source};
 pub(crate) use inner_products::{InnerProducts, inner_products};
 use narrow::Narrow;
 use small::Small;
 pub(crate) use small::{SmallSizes, Square, UNIT, small_into};
-pub(crate) use steps::{CellSums, Output, Step, compute};
+pub use steps::Next;
+pub(crate) use steps::{Output, Step, compute, is_narrow};
 pub(crate) use symmetric::fill_symmetric;
 
 /// A matrix of `rows × cols` numbers, stored row-major either as itself or as its transpose.

@@ -1,104 +1,37 @@
 //! Results of one or more steps, such as sums of products, that go through all of them block by block.
 //!
 //! Each block of a result is one thread's from the first step to the last: threads wait for each other once, and no step has to fetch from
-//! another core what the step before wrote there.
+//! another core what the step before wrote there. Where whole rows of a result are what [the next ones](Next) begin from, the thread that found
+//! them goes on with those.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ops::Range;
 
-use faer::{MatMut, MatRef};
-use pulp::{Arch, Simd, WithSimd};
-use smallvec::{SmallVec, smallvec};
+use faer::MatMut;
+use smallvec::SmallVec;
 
-use super::narrow::{self, narrow_into};
-use super::turned::{group_turned, turned};
-use super::{
-    BLOCKS, CUT_FROM, First, Matrix, NARROWEST, NEAR, Onto, PACKED, READ_AGAIN, SHALLOWEST, SUMMED, Second, VECTOR,
-    columns, counted, group, groups, in_step, near_group, near_groups, shares, spaced, together,
-};
-use crate::kernel::{self, fetch};
+use super::block::{Block, Place, Way, way};
+use super::cells::{CELL, CellStep};
+use super::{BLOCKS, CUT_FROM, First, NARROWEST, Onto, Second, Source, VECTOR, counted, shares, together};
+use crate::kernel;
 use crate::parallel;
 use crate::primitive::InPlace;
 use crate::real::Real;
-use crate::sums::RunningSum;
-
-/// Rows and columns of a cell, but for those at the end of a result.
-const CELL: [usize; 2] = [16, fetch::BLOCK];
 
 /// Numbers of a result that are passed on at once to what they become.
 const AT_ONCE: usize = 1 << 12;
+
+/// Multiply-adds of a product in the time in which a number of a sum is formed.
+const SUM: usize = 12;
 
 /// One step of a result's computation.
 pub(crate) enum Step<'a, T: Real> {
     /// A product, and what it does with what the step before left in its place.
     Product(Onto<'a, T>, First<'a, T>, Second<'a, T>),
-    /// A function of the numbers in some neighbouring [cells](CELL), given their first row and column, row by row. Cells are the same however the
+    /// pA + qB of two matrices, given A, B and p, q: rows as they are stored. The only step of its result.
+    Sum([Source<'a, T>; 2], [T; 2]),
+    /// A function of the numbers in some neighbouring [cells](super::cells), given their first row and column, row by row. Cells are the same however the
     /// result is cut, so that what is summed over one does not depend on the number of threads.
     Cells(&'a CellStep<'a, T>),
-}
-
-/// What is done to cells side by side.
-pub(crate) type CellStep<'a, T> = dyn Fn([usize; 2], &mut [&mut [T]]) + Sync + 'a;
-
-/// A sum over each cell of a result, and over all, whichever thread finds which.
-pub(crate) struct CellSums {
-    /// Their bits: numbers that threads share.
-    bits: Vec<AtomicU64>,
-    across: usize,
-}
-
-impl CellSums {
-    /// Zero for each cell.
-    pub(crate) fn new(rows: usize, cols: usize) -> Self {
-        let [down, across] = [rows.div_ceil(CELL[0]), cols.div_ceil(CELL[1])];
-        CellSums { bits: (0..down * across).map(|_| AtomicU64::new(0)).collect(), across }
-    }
-
-    /// Calls `f` with the row, the first column and the numbers of each row of each of some cells side by side, and with the sum of the cell that it
-    /// adds to, given their first row and column. Compiled for the processor's vector instructions if `f` is marked `inline(always)`.
-    pub(crate) fn add<T>(
-        &self,
-        first: [usize; 2],
-        cells: &mut [&mut [T]],
-        f: impl FnMut([usize; 2], &mut [T], &mut RunningSum),
-    ) {
-        let across = cells.first().map_or(0, |row| row.len()).div_ceil(CELL[1]);
-        let mut sums: SmallVec<[RunningSum; 4]> = smallvec![RunningSum::ZERO; across];
-        Arch::new().dispatch(SideBySide { cells, first, sums: &mut sums, f });
-        // Their thread alone has these cells, and comes to them once.
-        let of_cells = &self.bits[first[0] / CELL[0] * self.across + first[1] / CELL[1]..];
-        for (bits, sum) in of_cells.iter().zip(sums) {
-            bits.store(sum.total().to_bits(), Ordering::Relaxed);
-        }
-    }
-
-    /// The sum of all, in the order of the cells.
-    pub(crate) fn total(&self) -> f64 {
-        self.bits.iter().map(|bits| f64::from_bits(bits.load(Ordering::Relaxed))).sum()
-    }
-}
-
-/// Cells side by side with the sum of each, and what is done to each row of each. Not a closure, which would be called from what is compiled for
-/// the processor's vectors, but not with it.
-struct SideBySide<'a, 'b, T, F> {
-    cells: &'a mut [&'b mut [T]],
-    first: [usize; 2],
-    sums: &'a mut [RunningSum],
-    f: F,
-}
-
-impl<T, F: FnMut([usize; 2], &mut [T], &mut RunningSum)> WithSimd for SideBySide<'_, '_, T, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) {
-        let SideBySide { cells, first: [top, left], sums, mut f } = self;
-        for (row, i) in cells.iter_mut().zip(top..) {
-            let numbers = row.chunks_mut(CELL[1]).zip((left..).step_by(CELL[1]));
-            for ((numbers, j), sum) in numbers.zip(&mut *sums) {
-                f([i, j], numbers, sum);
-            }
-        }
-    }
 }
 
 /// A row-major result, and the steps that lead to it.
@@ -109,6 +42,54 @@ pub(crate) struct Output<'a, T: Real> {
     steps: &'a [Step<'a, T>],
     /// What the numbers become in the end, in their place.
     then: Option<&'a InPlace<'a, T>>,
+    /// Results of as many rows that begin from those of this one.
+    next: Vec<Output<'a, T>>,
+    /// What the numbers become in their place after those.
+    finally: Option<&'a InPlace<'a, T>>,
+}
+
+/// Some results.
+type Outputs<'a, T> = SmallVec<[Output<'a, T>; 2]>;
+
+/// Results that begin from the rows of a tangent, which are computed with them, by the thread that has just found them; and what becomes of
+/// the tangent after that.
+///
+/// Whoever computes the tangent may take them; where nobody does they are computed later.
+pub struct Next<'a, T: Real> {
+    outputs: Outputs<'a, T>,
+    finally: Option<&'a InPlace<'a, T>>,
+}
+
+impl<'a, T: Real> Next<'a, T> {
+    /// These results, none of them empty, and what the tangent becomes in its place when they have begun.
+    pub(crate) fn new(outputs: Outputs<'a, T>, finally: Option<&'a InPlace<'a, T>>) -> Self {
+        Next { outputs, finally }
+    }
+
+    /// The results, for whoever computes them.
+    pub(crate) fn take(&mut self) -> Outputs<'a, T> {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// Computes the results that have not been taken, given all of the tangent, which becomes what it does.
+    pub(crate) fn follow(&mut self, tangent: &mut [T]) {
+        self.take().iter_mut().for_each(|output| output.whole().run(tangent));
+        if let Some(finally) = self.finally {
+            finally(0, tangent);
+        }
+    }
+
+    /// Whether they have been taken.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.outputs.is_empty()
+    }
+}
+
+impl<T: Real> std::fmt::Debug for Next<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sizes = self.outputs.iter().map(|output| [output.rows, output.cols]);
+        f.debug_list().entries(sizes).finish()
+    }
 }
 
 impl<'a, T: Real> Output<'a, T> {
@@ -118,7 +99,7 @@ impl<'a, T: Real> Output<'a, T> {
     /// If the sizes of a step or the numbers do not fit.
     #[track_caller]
     pub(crate) fn new(numbers: &'a mut [T], [rows, cols]: [usize; 2], steps: &'a [Step<'a, T>]) -> Self {
-        let output = Output { numbers, rows, cols, steps, then: None };
+        let output = Output { numbers, rows, cols, steps, then: None, next: Vec::new(), finally: None };
         for (a, b) in output.products() {
             let ([n, k], b, len) = (a.sizes(), b.like(), output.numbers.len());
             let m = b.cols;
@@ -134,11 +115,18 @@ impl<'a, T: Real> Output<'a, T> {
         Output { then, ..self }
     }
 
+    /// The same, followed by the results that begin from its rows.
+    pub(crate) fn followed_by<'n: 'a>(self, next: Option<&mut Next<'n, T>>) -> Self {
+        let Some(next) = next else { return self };
+        debug_assert!(next.outputs.iter().all(|next| next.rows == self.rows && !next.numbers.is_empty()));
+        Output { next: next.take().into_vec(), finally: next.finally, ..self }
+    }
+
     /// The factors of all products.
     fn products(&self) -> impl Iterator<Item = (First<'a, T>, Second<'a, T>)> + use<'a, T> {
         self.steps.iter().filter_map(|step| match step {
             Step::Product(_, a, b) => Some((*a, *b)),
-            Step::Cells(_) => None,
+            Step::Sum(..) | Step::Cells(_) => None,
         })
     }
 
@@ -147,15 +135,22 @@ impl<'a, T: Real> Output<'a, T> {
         self.products().map(|(a, _)| a.sizes()[1]).sum()
     }
 
-    /// Multiply-adds of all products, and of those that are factors of them.
+    /// Multiply-adds of all products, and of those that are factors of them, here and in what follows.
     fn work(&self) -> usize {
-        self.rows * self.cols * self.depth() + self.products().map(|(a, _)| a.work()).sum::<usize>()
+        let factors: usize = self.products().map(|(a, _)| a.work()).sum();
+        self.rows * self.cols * self.depth() + factors + self.next.iter().map(Output::work).sum::<usize>()
+    }
+
+    /// Multiply-adds that take as long as the sums.
+    fn work_of_sums(&self) -> usize {
+        let sums = self.steps.iter().filter(|step| matches!(step, Step::Sum(..))).count();
+        SUM * sums * self.numbers.len() + self.next.iter().map(Output::work_of_sums).sum::<usize>()
     }
 
     /// Rows and columns that blocks are of multiples of.
     fn unit(&self) -> [usize; 2] {
-        let is_plain = |step: &Step<'_, T>| matches!(step, Step::Product(_, First::Stored(_), _));
-        if self.steps.iter().all(is_plain) { [4, VECTOR] } else { CELL }
+        let is_plain = |step: &Step<'_, T>| matches!(step, Step::Product(_, First::Rows(_), _));
+        if self.steps.iter().all(is_plain) && self.next.is_empty() { [4, VECTOR] } else { CELL }
     }
 
     /// Into how many parts the rows and the columns are cut.
@@ -170,15 +165,13 @@ impl<'a, T: Real> Output<'a, T> {
     fn cuts(&self) -> [usize; 2] {
         let unit = self.unit();
         let blocks = most_blocks();
-        let parts = |len: usize, least: usize, most: usize| (len / least).clamp(1, most.max(1));
-        let by_rows = [parts(self.rows, 2 * CELL[0], blocks), 1];
-        let Some((a, b)) = self.products().next() else { return by_rows };
+        let Some((a, b)) = self.products().next() else { return self.by_rows() };
         let least = match way(a, b) {
             Way::Narrow => [unit[0], NARROWEST],
             _ => unit.map(|unit| unit.max(NARROWEST)),
         };
         if self.products().any(|(a, _)| matches!(a, First::Product(..))) {
-            return by_rows;
+            return self.by_rows();
         }
         let is_sum = self.products().any(|(_, b)| matches!(b, Second::Sum(..)));
         let is_shallow = self.depth() <= self.rows && !is_sum;
@@ -191,40 +184,69 @@ impl<'a, T: Real> Output<'a, T> {
         }
     }
 
+    /// As [`cuts`](Output::cuts), into whole rows.
+    fn by_rows(&self) -> [usize; 2] {
+        [parts(self.rows, 2 * CELL[0], most_blocks()), 1]
+    }
+
     /// The blocks that can be computed apart.
     fn blocks(&mut self) -> Vec<Block<'_, T>> {
         let (unit, [down, across]) = (self.unit(), self.cuts());
-        let Output { numbers: ref mut rest, rows, cols, steps, then } = *self;
+        let bands: SmallVec<[_; 8]> = shares(self.rows, down, unit[0]).collect();
+        if across == 1 {
+            return self.bands(&bands, self.steps);
+        }
+        let Output { numbers: ref mut rest, cols, steps, .. } = *self;
         let mut rest = &mut **rest;
         let mut blocks = Vec::with_capacity(down * across);
-        for rows in shares(rows, down, unit[0]) {
+        for rows in bands {
             let (band, below) = rest.split_at_mut(rows.len() * cols);
             rest = below;
-            let top = rows.start;
-            if across == 1 {
-                blocks.push(Block { place: Place::Rows(band, cols), first: [top, 0], steps, then, is_near: false });
-                continue;
-            }
             let mut band = MatMut::from_row_major_slice_mut(band, rows.len(), cols);
             for cols in shares(cols, across, unit[1]) {
                 let (c, right) = band.split_at_col_mut(cols.len());
                 band = right;
-                let first = [top, cols.start];
-                blocks.push(Block { place: Place::Columns(c), first, steps, then: None, is_near: false });
+                let first = [rows.start, cols.start];
+                let place = Place::Columns(c);
+                blocks.push(Block { place, first, steps, then: None, next: Vec::new(), finally: None, is_near: false });
             }
         }
         blocks
     }
 
-    /// All of it as one block.
-    fn whole(&mut self) -> Block<'_, T> {
-        let Output { steps, then, .. } = *self;
-        Block { place: Place::Rows(self.numbers, self.cols), first: [0, 0], steps, then, is_near: false }
+    /// Blocks of whole rows that take these steps, become what they do, and go on with what follows.
+    fn bands<'b>(&'b mut self, bands: &[Range<usize>], steps: &'b [Step<'b, T>]) -> Vec<Block<'b, T>> {
+        let Output { numbers: ref mut rest, cols, then, ref mut next, finally, .. } = *self;
+        let mut next: SmallVec<[_; 2]> =
+            next.iter_mut().map(|next| next.bands(bands, next.steps).into_iter()).collect();
+        let mut rest = &mut **rest;
+        let band = |rows: &Range<usize>| {
+            let (band, below) = std::mem::take(&mut rest).split_at_mut(rows.len() * cols);
+            rest = below;
+            let next = next.iter_mut().filter_map(Iterator::next).collect();
+            let (place, first) = (Place::Rows(band, cols), [rows.start, 0]);
+            Block { place, first, steps, then, next, finally, is_near: false }
+        };
+        bands.iter().map(band).collect()
     }
 
-    /// What the numbers become, where blocks were of parts of rows.
+    /// All of it as one block.
+    fn whole(&mut self) -> Block<'_, T> {
+        let Output { steps, then, finally, .. } = *self;
+        let (place, next) = (Place::Rows(self.numbers, self.cols), self.next.iter_mut().map(Output::whole).collect());
+        Block { place, first: [0, 0], steps, then, next, finally, is_near: false }
+    }
+
+    /// What the numbers become and what follows, where blocks were of parts of rows.
     fn finish(&mut self) {
-        if let Some(then) = self.then.filter(|_| self.cuts()[1] > 1) {
+        if self.cuts()[1] == 1 {
+            return;
+        }
+        if !self.next.is_empty() {
+            let bands: SmallVec<[_; 8]> = shares(self.rows, self.by_rows()[0], CELL[0]).collect();
+            return parallel::for_each(self.bands(&bands, &[]), |block| block.run(&[]));
+        }
+        if let Some(then) = self.then {
             kernel::pieces(self.numbers, AT_ONCE, 1, |i, numbers| {
                 then(i * AT_ONCE, numbers);
                 0.0
@@ -235,23 +257,33 @@ impl<'a, T: Real> Output<'a, T> {
 
 /// Computes results of independent steps, on all threads together: each thread takes its block of each. The bits of the results do not depend
 /// on the number of threads.
-pub(crate) fn compute<T: Real, const N: usize>(mut outputs: [Output<'_, T>; N]) {
+pub(crate) fn compute<'a, T: Real>(outputs: impl IntoIterator<Item = Output<'a, T>>) {
+    // What is empty has no blocks.
+    let mut outputs: Outputs<'_, T> = outputs.into_iter().filter(|output| !output.numbers.is_empty()).collect();
     let work: usize = outputs.iter().map(Output::work).sum();
     counted(2 * work as u64);
-    // What is empty has no blocks.
-    let outputs = outputs.iter_mut().filter(|output| !output.numbers.is_empty());
-    if work < CUT_FROM || most_blocks() == 1 {
-        return outputs.for_each(|output| output.whole().run());
+    let of_sums: usize = outputs.iter().map(Output::work_of_sums).sum();
+    if work + of_sums < CUT_FROM || most_blocks() == 1 {
+        return outputs.iter_mut().for_each(|output| output.whole().run(&[]));
     }
-    let mut outputs: SmallVec<[_; 2]> = outputs.collect();
     match &mut outputs[..] {
-        [output] => parallel::for_each(output.blocks(), Block::run),
+        [output] => parallel::for_each(output.blocks(), |block| block.run(&[])),
         outputs => {
             let blocks = together(outputs.iter_mut().map(|output| output.blocks()));
-            parallel::for_each(blocks, |blocks| blocks.into_iter().for_each(Block::run));
+            parallel::for_each(blocks, |blocks| blocks.into_iter().for_each(|block| block.run(&[])));
         }
     }
-    outputs.into_iter().for_each(Output::finish);
+    outputs.iter_mut().for_each(Output::finish);
+}
+
+/// Whether a product is one of inner products of rows: each thread computes some rows of it, of which all columns.
+pub(crate) fn is_narrow<T: Real>(a: First<'_, T>, b: Second<'_, T>) -> bool {
+    way(a, b) == Way::Narrow
+}
+
+/// Into how many parts something is cut, of which each is so long at least.
+fn parts(len: usize, least: usize, most: usize) -> usize {
+    (len / least).clamp(1, most.max(1))
 }
 
 /// How many blocks a result is cut into, if it is large enough: one for each thread where that changes no bits. For `x86_64` with AVX2 or AVX-512,
@@ -263,132 +295,4 @@ fn most_blocks() -> usize {
         return parallel::threads();
     }
     BLOCKS
-}
-
-/// How a product is computed: by the sizes of all of it, also where it is cut, and by the processor.
-#[derive(Clone, Copy)]
-enum Way {
-    Narrow,
-    Turned,
-    Spaced,
-    Plain,
-}
-
-fn way<T: Real>(a: First<'_, T>, b: Second<'_, T>) -> Way {
-    let ([n, k], b) = (a.sizes(), b.like());
-    let (sizes, stored) = ([n, k, b.cols], a.stored());
-    if stored.is_some_and(|a| !a.transposed) && b.transposed && narrow::suits::<T>(sizes) {
-        Way::Narrow
-    } else if b.transposed && turned(sizes) {
-        Way::Turned
-    } else if stored.is_some_and(|a| in_step(a, b.cols)) {
-        Way::Spaced
-    } else {
-        Way::Plain
-    }
-}
-
-/// Where the numbers of a block are.
-enum Place<'a, T> {
-    /// Whole rows of so many columns.
-    Rows(&'a mut [T], usize),
-    /// Some columns of some rows.
-    Columns(MatMut<'a, T>),
-}
-
-impl<T> Place<'_, T> {
-    fn view(&mut self) -> MatMut<'_, T> {
-        match self {
-            Place::Rows(numbers, cols) => {
-                let rows = numbers.len() / *cols;
-                MatMut::from_row_major_slice_mut(numbers, rows, *cols)
-            }
-            Place::Columns(c) => c.as_mut(),
-        }
-    }
-}
-
-/// A block of a result.
-struct Block<'a, T: Real> {
-    place: Place<'a, T>,
-    /// Its first row and column.
-    first: [usize; 2],
-    steps: &'a [Step<'a, T>],
-    /// What its numbers become in the end, if they are whole rows.
-    then: Option<&'a InPlace<'a, T>>,
-    /// Whether it is small and multiplied at once, so that adding to it again and again costs little.
-    is_near: bool,
-}
-
-impl<T: Real> Block<'_, T> {
-    /// All steps, on the current thread.
-    fn run(mut self) {
-        for step in self.steps {
-            match step {
-                Step::Product(onto, a, b) => self.product(*onto, *a, *b),
-                Step::Cells(f) => self.cells(*f),
-            }
-        }
-        if let (Some(then), Place::Rows(numbers, cols)) = (self.then, &mut self.place) {
-            then(self.first[0] * *cols, numbers);
-        }
-    }
-
-    fn product(&mut self, onto: Onto<'_, T>, a: First<'_, T>, b: Second<'_, T>) {
-        let (way, [top, left]) = (way(a, b), self.first);
-        if let (Way::Narrow, First::Stored(a), Place::Rows(c, _)) = (way, a, &mut self.place) {
-            return b.with_all(|b| narrow_into(c, top, onto, a, b));
-        }
-        let [height, depth] = a.sizes();
-        let is_sum = matches!(b, Second::Sum(..));
-        let is_shallow = matches!(way, Way::Plain) && (SHALLOWEST..=NEAR).contains(&depth) && !a.is_transposed();
-        let is_near = self.is_near || is_shallow || is_sum && height * depth <= READ_AGAIN;
-        let c = self.place.view();
-        let (rows, cols) = (c.nrows(), c.ncols());
-        let onto = match onto {
-            Onto::Row(row) => Onto::Row(&row[left..left + cols]),
-            other => other,
-        };
-        let groups: SmallVec<[_; 8]> = match way {
-            // What is packed then is the first operand, once for all.
-            Way::Turned if !is_sum => smallvec![0..cols],
-            _ if is_near => near_groups::<T>(cols).collect(),
-            _ => groups::<T>(cols, depth, if is_sum { SUMMED } else { PACKED }).collect(),
-        };
-        let by_groups = |a: MatRef<'_, T>| {
-            for (c, onto, cols) in columns(c, onto, groups) {
-                b.with_columns(left + cols.start..left + cols.end, |b| match way {
-                    Way::Turned => group_turned(c, onto, a, b),
-                    _ if is_near => near_group(c, onto, a, b),
-                    _ => group(c, onto, a, b),
-                });
-            }
-        };
-        a.with_rows(top..top + rows, |a| match way {
-            Way::Spaced => spaced(a, by_groups),
-            _ => by_groups(a),
-        });
-    }
-
-    fn cells(&mut self, f: &CellStep<'_, T>) {
-        let [top, left] = self.first;
-        let mut c = self.place.view();
-        let (rows, cols) = (c.nrows(), c.ncols());
-        for i in (0..rows).step_by(CELL[0]) {
-            let band = c.as_mut().submatrix_mut(i, 0, CELL[0].min(rows - i), cols);
-            let mut numbers: SmallVec<[&mut [T]; CELL[0]]> = band.row_iter_mut().map(slice).collect();
-            f([top + i, left], &mut numbers);
-        }
-    }
-}
-
-/// Rows of a b from the `top`-th on, on the current thread.
-pub(super) fn rows_of_product<T: Real>(rows: &mut [T], top: usize, a: Matrix<'_, T>, b: Matrix<'_, T>) {
-    let mut block = Block { place: Place::Rows(rows, b.cols), first: [top, 0], steps: &[], then: None, is_near: true };
-    block.product(Onto::Nothing, a.into(), b.into());
-}
-
-/// The numbers of a row of a result.
-pub(super) fn slice<T>(row: faer::RowMut<'_, T>) -> &mut [T] {
-    row.try_as_row_major_mut().expect("results are row-major").as_slice_mut()
 }

@@ -261,7 +261,7 @@ fn by_first<T: Real>(threads: usize, [n, k, m]: [usize; 3]) -> [[Vec<T>; 2]; 2] 
         };
         let stored = |numbers: &[T]| result(Matrix::new(numbers, n, n, false).into());
         [
-            [result(First::Product(a, b.transpose())), stored(&outer)],
+            [result(First::Product(Source::Stored(a), b.transpose())), stored(&outer)],
             [result(First::Symmetric(half, n, factor)), stored(&square)],
         ]
     })

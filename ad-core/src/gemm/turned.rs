@@ -3,7 +3,7 @@
 use faer::{Accum, MatMut, MatRef};
 use pulp::{Arch, Simd, WithSimd};
 
-use super::steps::slice;
+use super::block::slice;
 use super::{Matrix, Onto};
 use crate::buffer::Buffer;
 use crate::kernel::turn::MOST_LANES;

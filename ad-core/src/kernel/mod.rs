@@ -248,6 +248,16 @@ pub(crate) fn weighted_sum_here<T: Real>(out: &mut [T], [a, b]: [&[T]; 2], [p, q
     run_here(Fetching(kernel), 0, out);
 }
 
+/// p a onto the numbers of `out`, on this thread.
+pub(crate) fn weighted_onto_here<T: Real>(out: &mut [T], a: &[T], p: T) {
+    let kernel = Onto(
+        a,
+        #[inline(always)]
+        move |out, a| p * a + out,
+    );
+    run_here(Fetching(kernel), 0, out);
+}
+
 /// f of each triple of numbers.
 #[derive(Clone, Copy)]
 struct Triples<'a, T, F>([&'a [T]; 3], F);

@@ -2,11 +2,13 @@
 
 use crate::array::{Array, At};
 use crate::buffer::Buffer;
-use crate::gemm::{Matrix, Onto, Output, compute, matmul_into};
+use crate::gemm::{Matrix, Onto, Output, Source, compute, matmul_into};
 use crate::ops::binary::sum;
-use crate::ops::product::{Product, Sizes, sum_of_products};
+use crate::ops::product::{Begun, Forms, Product, Sizes, sum_of_products};
 use crate::ops::{MatMul, Ops, recorded_as};
-use crate::primitive::{Advance, Cotangents, InPlace, Kind, Multiple, Primitive, Tangent, Visit, jvp_one_by_one};
+use crate::primitive::{
+    Advance, Cotangents, Find, InPlace, Kind, Links, Multiple, Primitive, Tangent, Visit, jvp_one_by_one,
+};
 use crate::real::Real;
 use crate::shape::{Shape, count};
 use crate::tensor::Tensor;
@@ -42,7 +44,7 @@ impl Linear {
             sizes,
             x: sizes.left(x[0]),
             w: sizes.weight(x[1]).transpose(),
-            dx: dx[0].map(|d| sizes.left(d)),
+            dx: dx[0].map(|d| Source::Stored(sizes.left(d))),
             dw: dx[1].map(|d| sizes.weight(d).transpose()),
             bias: x.get(2).map(|b| b.data()),
             dbias: dx.get(2).copied().flatten().map(|b| b.data()),
@@ -53,12 +55,15 @@ impl Linear {
         }
     }
 
-    /// Ż, passed to `then`, and the curvature term, where the input or the weight moves.
-    fn advance<T: Real>(node: &Advance<'_, Tensor<T>>, then: Option<&InPlace<'_, T>>) -> (Tensor<T>, f64) {
+    /// Ż and the curvature term, where the input or the weight moves, or something was begun.
+    fn advance<T: Real>(node: &Advance<'_, Tensor<T>>, links: Links<'_, '_, T>) -> Option<(Tensor<T>, f64)> {
+        if node.dx[0].is_none() && node.dx[1].is_none() {
+            return None;
+        }
+        let Links { begun, then, next } = links;
         let product = Product { then, ..Linear::product(node.x, node.y, node.dx, node.ybar, node.multiples[1]) };
-        let mut term = 0.0;
-        let dz = Tensor::filled(node.y.shape(), |dz| term = product.advance(node.forms, dz));
-        (dz, term)
+        let (dz, term) = product.advance(node.forms, begun, next);
+        Some((Tensor::from_buffer(node.y.shape(), dz), term))
     }
 }
 
@@ -155,8 +160,8 @@ impl Primitive for Linear {
         if dx[0].is_none() && dx[1].is_none() {
             return self.jvp(x, y, dx);
         }
-        let product = Linear::product(x, y, dx, None, None);
-        Some(Tensor::filled(y.shape(), |dz| product.tangent(dz)))
+        let (dz, _) = Linear::product(x, y, dx, None, None).advance(Forms::Cheapest, None, None);
+        Some(Tensor::from_buffer(y.shape(), dz))
     }
 
     /// The products ẊWᵀ of all directions are one, of their rows together: W is loaded once.
@@ -213,19 +218,31 @@ impl Primitive for Linear {
     }
 
     fn advance_fused<T: Real>(&self, node: &Advance<'_, Tensor<T>>) -> Option<(Option<Tensor<T>>, f64)> {
-        if node.dx[0].is_none() && node.dx[1].is_none() {
-            return None;
-        }
-        let (dz, term) = Linear::advance(node, None);
+        let (dz, term) = Linear::advance(node, Links::default())?;
         Some((Some(dz), term))
     }
 
-    fn advance_then_fused<T: Real>(
+    fn is_linkable(&self) -> bool {
+        true
+    }
+
+    fn advance_linked_fused<T: Real>(
         &self,
         node: &Advance<'_, Tensor<T>>,
-        then: &InPlace<'_, T>,
+        links: Links<'_, '_, T>,
     ) -> Option<(Tensor<T>, f64)> {
-        (node.dx[0].is_some() || node.dx[1].is_some()).then(|| Linear::advance(node, Some(then)))
+        Linear::advance(node, links)
+    }
+
+    fn begin_fused<T: Real>(
+        &self,
+        node: &Advance<'_, Tensor<T>>,
+        then: Option<&InPlace<'_, T>>,
+        find: &mut Find<'_, T>,
+    ) -> Option<Begun<T>> {
+        let product = Linear::product(node.x, node.y, node.dx, node.ybar, node.multiples[1]);
+        let found = Source::Found([product.sizes.rows, product.sizes.inner]);
+        Product { dx: Some(found), then, ..product }.begin(node.forms, find)
     }
 
     fn product_flops(&self, shapes: &[&[usize]], visit: &Visit<'_>) -> u64 {

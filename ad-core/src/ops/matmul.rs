@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::array::Array;
-use crate::gemm::{Matrix, Onto, matmul_into};
+use crate::gemm::{Matrix, Onto, Source, matmul_into};
 use crate::ops::binary::sum;
 use crate::ops::product::{Form, Forms, Product, Sizes};
 use crate::ops::{Ops, recorded_as};
@@ -101,7 +101,7 @@ impl Primitive for MatMul {
             sizes: Sizes::new(rows, inner, cols),
             x: left,
             w: right,
-            dx: node.dx[0].map(|d| left.over(d.data())),
+            dx: node.dx[0].map(|d| Source::Stored(left.over(d.data()))),
             dw: node.dx[1].map(|d| right.over(d.data())),
             bias: None,
             dbias: None,
@@ -110,9 +110,8 @@ impl Primitive for MatMul {
             multiple: node.multiples[1],
             then: None,
         };
-        let mut term = 0.0;
-        let dz = Tensor::filled(node.y.shape(), |dz| term = product.advance(node.forms, dz));
-        Some((Some(dz), term))
+        let (dz, term) = product.advance(node.forms, None, None);
+        Some((Some(Tensor::from_buffer(node.y.shape(), dz)), term))
     }
 
     fn product_flops(&self, shapes: &[&[usize]], visit: &Visit<'_>) -> u64 {

@@ -34,7 +34,7 @@ pub use marker::{DerivativeOf, Output, StopGradient};
 pub use matmul::MatMul;
 pub use normalize::Normalize;
 pub use pool::{MaxPool, MeanPool, MeanPoolAdjoint, Pooling};
-pub use product::{Form, Forms};
+pub use product::{Begun, Form, Forms};
 pub use reduce::{ArgMax, CumSum, Max, Sum};
 pub use softmax::{LogSoftmax, LogSumExp, Softmax};
 pub use squared_error::SquaredError;

@@ -8,21 +8,25 @@
 //! | mixed: the same with C = c(ẊXᵀ)Z̄ | 1, and small ones | Ẇ = cXᵀZ̄, a multiple of W̄ |
 //! | factored: with Ẇ = cXᵀZ̄ + λW, XẆ = c(XXᵀ)Z̄ + λZ and ⟨Z̄, ẊẆ⟩ = c⟨Z̄Z̄ᵀ, ẊXᵀ⟩ + λ⟨Z̄, ẊW⟩ | 1, and small ones | Ẇ a multiple of W̄ |
 //!
-//! The two-product form is the algebra of the three-multiplication complex product. With s = √(‖X‖‖W‖ / (‖Ẋ‖‖Ẇ‖)) both
-//! factors of the product are sums of terms of one size, so its rounding error is about twice the direct form's. The mixed form's C has
-//! the error of ‖X‖‖Z̄‖, where the rows' gradients may cancel in W̄; where that would be seen, C is ẊẆ after all.
+//! The two-product form is the algebra of the three-multiplication complex product. With s = ‖W‖ / ‖Ẇ‖ what it adds is as large as what it is
+//! to find: ‖X‖‖W‖/s = ‖X‖‖Ẇ‖ and s‖Ẋ‖‖Ẇ‖ = ‖Ẋ‖‖W‖, so its rounding error is at most about twice the direct form's; and s is known before Ẋ is. The
+//! mixed form's C has the error of ‖X‖‖Z̄‖, where the rows' gradients may cancel in W̄; where that would be seen, C is ẊẆ after all.
 //! The factored form replaces products over n_in × n_out by ones over the rows of the batch, and half of each symmetric one
 //! suffices; the mixed form has fewer of these, and the two-product form's sums. Both hold where the direction is the mini-batch gradient,
 //! for a weight that is used once.
+//!
+//! What needs nothing but rows of Ẋ, the first steps of the two-product and the mixed form and all of the direct one with few columns, can
+//! begin by the threads that find these rows; X/s + Ẋ then takes the place of Ẋ.
 
 use std::f64::consts::SQRT_2;
 use std::ops::RangeInclusive;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::buffer::Buffer;
 use crate::gemm::{
-    CellSums, First, InnerProducts, Matrix, Onto, Output, Second, Step, compute, fill_symmetric, inner_products,
+    CellSums, First, InnerProducts, Matrix, Next, Onto, Output, Second, Source, Step, compute, fill_symmetric,
+    inner_products, is_narrow,
 };
 use crate::kernel::{self, fetch};
 use crate::primitive::{InPlace, Multiple, Visit};
@@ -176,12 +180,46 @@ const FLOPS_A_NUMBER: u64 = 8;
 /// The steps to a result.
 type Steps<'a, T> = SmallVec<[Step<'a, T>; 4]>;
 
+/// How a product advances, decided by the sizes and by what is known before its input's tangent is.
+#[derive(Clone, Copy, Debug)]
+enum Plan {
+    Direct,
+    Sums(Scales),
+    Factored,
+}
+
+/// The numbers of the two-product and the mixed form.
+#[derive(Clone, Copy, Debug)]
+struct Scales {
+    s: f64,
+    /// c of the mixed form.
+    mixed: Option<f64>,
+}
+
+/// What a product has begun its advance with, while the tangent of its input was found; made by
+/// [`Primitive::begin_fused`](crate::Primitive::begin_fused).
+#[derive(Debug)]
+pub struct Begun<T: Real>(Progress<T>);
+
+/// What the first steps leave to those that follow.
+#[derive(Debug)]
+enum Progress<T: Real> {
+    /// All is done: Ż, or what becomes of it, and the curvature term.
+    All(Buffer<T>, f64),
+    /// X/s + Ẋ, if it is not in the place of Ẋ, and, of the mixed form, what Ż starts from and the curvature term.
+    Sums(Scales, Option<Buffer<T>>, Option<(Buffer<T>, f64)>),
+}
+
+/// What computes results that begin from rows of Ẋ.
+type Run<'a, T> = dyn FnMut(&mut Next<'_, T>) + 'a;
+
 /// A product with the tangents of its factors.
 pub(crate) struct Product<'a, T: Real> {
     pub(crate) sizes: Sizes,
     pub(crate) x: Matrix<'a, T>,
     pub(crate) w: Matrix<'a, T>,
-    pub(crate) dx: Option<Matrix<'a, T>>,
+    /// What is being found only for [`Product::begin`].
+    pub(crate) dx: Option<Source<'a, T>>,
     pub(crate) dw: Option<Matrix<'a, T>>,
     /// The row added to every row of Z.
     pub(crate) bias: Option<&'a [T]>,
@@ -199,16 +237,15 @@ impl<'a, T: Real> Product<'a, T> {
         Motion { moving: [self.dx.is_some(), self.dw.is_some()], curved: self.zbar.is_some(), multiple: self.multiple }
     }
 
-    /// Ż, or what becomes of it, into `dz`.
-    pub(crate) fn tangent(&self, dz: &mut [T]) {
-        let steps = self.tangent_steps();
-        compute([self.output(dz, &steps).then(self.then)]);
-    }
-
     /// Ż = ẊW + XẆ, with the tangent of the bias.
     fn tangent_steps(&self) -> Steps<'_, T> {
-        let moved = [self.dx.map(|dx| (dx.into(), self.w)), self.dw.map(|dw| (self.x.into(), dw))];
+        let moved = [self.dx.map(|dx| (First::Rows(dx), self.w)), self.dw.map(|dw| (self.x.into(), dw))];
         sum_of_products(self.dbias.map_or(Onto::Nothing, Onto::Row), moved)
+    }
+
+    /// Room for an array of the size of Z.
+    fn stale(&self) -> Buffer<T> {
+        Buffer::stale(self.sizes.rows * self.sizes.cols)
     }
 
     /// An array of the size of Z, and how it is computed.
@@ -216,76 +253,151 @@ impl<'a, T: Real> Product<'a, T> {
         Output::new(numbers, [self.sizes.rows, self.sizes.cols], steps)
     }
 
-    /// Ż, or what becomes of it, into `dz`, and the curvature term.
-    pub(crate) fn advance(&self, forms: Forms, dz: &mut [T]) -> f64 {
-        match (self.sizes.form(forms, self.motion()), self.dx, self.dw, self.zbar, self.multiple) {
-            (Form::TwoProduct, Some(dx), Some(dw), Some(zbar), _) => self.two_product(dx, dw, zbar, None, dz),
-            (Form::Mixed, Some(dx), Some(dw), Some(zbar), Some(multiple)) => {
-                self.two_product(dx, dw, zbar, Some(multiple.adjoint), dz)
-            }
-            (Form::Factored, dx, Some(_), Some(zbar), Some(multiple)) => self.factored(dx, zbar, multiple, dz),
-            (_, Some(dx), Some(dw), Some(zbar), _) => self.direct(dx, dw, zbar, dz),
+    /// The cheapest form that is allowed and applies, with its numbers; the direct one where no s is found.
+    fn plan(&self, forms: Forms) -> Plan {
+        let multiple = match self.sizes.form(forms, self.motion()) {
+            Form::Direct => return Plan::Direct,
+            Form::Factored => return Plan::Factored,
+            Form::TwoProduct => None,
+            Form::Mixed => self.multiple,
+        };
+        let Some(dw) = self.dw else { return Plan::Direct };
+        let [of_w, of_dw, of_x, of_zbar] = match (multiple, self.zbar) {
+            (Some(_), Some(zbar)) => mean_squares([self.w.data(), dw.data(), self.x.data(), zbar]),
             _ => {
-                self.tangent(dz);
-                0.0
+                let [of_w, of_dw] = mean_squares([self.w.data(), dw.data()]);
+                [of_w, of_dw, 0.0, 0.0]
             }
-        }
-    }
-
-    fn direct(&self, dx: Matrix<'_, T>, dw: Matrix<'_, T>, zbar: &[T], dz: &mut [T]) -> f64 {
-        let mut c = Buffer::stale(dz.len());
-        let (tangent, curved) = (self.tangent_steps(), [Step::Product(Onto::Nothing, dx.into(), dw.into())]);
-        compute([self.output(dz, &tangent).then(self.then), self.output(&mut c, &curved)]);
-        2.0 * kernel::inner(&c, zbar)
-    }
-
-    /// The two-product form; the mixed one, if Ẇ is this multiple of W̄.
-    fn two_product(
-        &self,
-        dx: Matrix<'_, T>,
-        dw: Matrix<'_, T>,
-        zbar: &[T],
-        of_adjoint: Option<f64>,
-        dz: &mut [T],
-    ) -> f64 {
-        let [of_x, of_w, of_dx, of_dw, of_zbar] =
-            mean_squares([self.x.data(), self.w.data(), dx.data(), dw.data(), zbar]);
-        let Some(s) = balance([of_x, of_w], [of_dx, of_dw]) else { return self.direct(dx, dw, zbar, dz) };
+        };
+        let Some(s) = balance([of_w, of_dw]) else { return Plan::Direct };
         // About ‖X‖‖Z̄‖/‖W‖: times sc how much larger than rounding the error is that C of the mixed form adds to ẊW.
         let amplification = self.sizes.rows as f64 * (of_x * of_zbar / of_w).sqrt();
-        let mixed = of_adjoint.filter(|c| s * c.abs() * amplification < AMPLIFIED);
-        let Sizes { rows, cols, .. } = self.sizes;
-        let (a, b, c) = match mixed {
-            // C over c, (ẊXᵀ)Z̄, of Ẇ = cXᵀZ̄.
-            Some(c) => (First::Product(dx, self.x.transpose()), Matrix::new(zbar, rows, cols, false), c),
-            None => (dx.into(), dw, 1.0),
-        };
-        let inverse = T::from_f64(1.0 / s);
-        let (bias, terms) = (moved_bias(self.bias, self.dbias, inverse), CellSums::new(rows, cols));
-        let start = self.start(zbar, bias.as_deref(), [inverse, T::from_f64(s * c)], &terms);
-        let start = [Step::Product(Onto::Nothing, a, b.into()), Step::Cells(&start)];
+        let mixed = multiple.map(|multiple| multiple.adjoint).filter(|c| s * c.abs() * amplification < AMPLIFIED);
+        Plan::Sums(Scales { s, mixed })
+    }
 
-        let mut x = Buffer::stale(dx.data().len());
-        let mut steps = Steps::new();
-        if mixed.is_some() {
-            // By rows, with all that each row of C is made of.
-            let sum = weighted_rows([self.x, dx], inverse);
-            let sum = [Step::Cells(&sum)];
-            compute([Output::new(&mut x, self.x.stored_sizes(), &sum), self.output(dz, &start)]);
-        } else {
-            kernel::pairs(
-                &mut x,
-                self.x.data(),
-                dx.data(),
-                #[inline(always)]
-                move |x, dx| inverse * x + dx,
-            );
-            steps.extend(start);
+    /// Begins with what needs rows of Ẋ alone: gives `find`, which finds Ẋ, results that begin from these rows. `None` where there are none, or
+    /// `find` does not compute them.
+    pub(crate) fn begin(&self, forms: Forms, find: &mut dyn FnMut(&mut Next<'_, T>)) -> Option<Begun<T>> {
+        let Sizes { rows, inner, cols, .. } = self.sizes;
+        let dx = self.dx.filter(|_| rows * inner * cols > 0)?;
+        let mut is_taken = false;
+        let mut run = |next: &mut Next<'_, T>| {
+            find(next);
+            is_taken = next.is_taken();
+        };
+        let begun = match self.plan(forms) {
+            Plan::Sums(scales) => self.begin_sums(scales, dx, &mut run),
+            Plan::Direct if is_narrow(First::Rows(dx), self.w.into()) => {
+                let (dz, term) = self.direct(None, &mut run);
+                Progress::All(dz, term)
+            }
+            _ => return None,
+        };
+        is_taken.then_some(Begun(begun))
+    }
+
+    /// Ż, or what becomes of it, and the curvature term, from what was begun, if anything was.
+    pub(crate) fn advance(
+        &self,
+        forms: Forms,
+        begun: Option<Begun<T>>,
+        next: Option<&mut Next<'_, T>>,
+    ) -> (Buffer<T>, f64) {
+        if let Some(Begun(progress)) = begun {
+            return self.finish(progress, next);
         }
-        let sum = Second::Sum([self.w, dw], [T::from_f64(1.0), T::from_f64(s)]);
-        steps.push(Step::Product(Onto::Present, self.x.over(&x).into(), sum));
-        compute([self.output(dz, &steps).then(self.then)]);
-        2.0 * c * terms.total()
+        let run: &mut Run<'_, T> = &mut |next| compute(next.take());
+        match (self.plan(forms), self.dx, self.zbar, self.multiple) {
+            (Plan::Sums(scales), Some(dx), ..) => self.finish(self.begin_sums(scales, dx, run), next),
+            (Plan::Factored, dx, Some(zbar), Some(multiple)) => self.factored(dx, zbar, multiple, next),
+            _ => self.direct(next, run),
+        }
+    }
+
+    fn finish(&self, progress: Progress<T>, next: Option<&mut Next<'_, T>>) -> (Buffer<T>, f64) {
+        match progress {
+            Progress::All(dz, term) => (dz, term),
+            Progress::Sums(scales, x, start) => self.by_sums(scales, x.as_deref(), start, next),
+        }
+    }
+
+    fn direct(&self, next: Option<&mut Next<'_, T>>, run: &mut Run<'_, T>) -> (Buffer<T>, f64) {
+        let (mut dz, tangent) = (self.stale(), self.tangent_steps());
+        let output = self.output(&mut dz, &tangent).then(self.then).followed_by(next);
+        let (Some(dx), Some(dw), Some(zbar)) = (self.dx, self.dw, self.zbar) else {
+            run(&mut Next::new(smallvec![output], None));
+            return (dz, 0.0);
+        };
+        let (mut c, curved) = (self.stale(), [Step::Product(Onto::Nothing, First::Rows(dx), dw.into())]);
+        run(&mut Next::new(smallvec![output, self.output(&mut c, &curved)], None));
+        (dz, 2.0 * kernel::inner(&c, zbar))
+    }
+
+    /// X/s + Ẋ and, of the mixed form, what Ż starts from.
+    fn begin_sums(&self, scales: Scales, dx: Source<'_, T>, run: &mut Run<'_, T>) -> Progress<T> {
+        let inverse = T::from_f64(1.0 / scales.s);
+        let sum = [Step::Sum([Source::Stored(self.x), dx], [inverse, T::from_f64(1.0)])];
+        let stale = || Buffer::stale(self.x.data().len());
+        let (Some(c), Some(zbar)) = (scales.mixed, self.zbar) else {
+            let mut x = stale();
+            run(&mut Next::new(smallvec![Output::new(&mut x, self.x.stored_sizes(), &sum)], None));
+            return Progress::Sums(scales, Some(x), None);
+        };
+        // By rows, with all that each row of C over c, (ẊXᵀ)Z̄, is made of.
+        let Sizes { rows, cols, .. } = self.sizes;
+        let (mut dz, terms, bias) = (self.stale(), CellSums::new(rows, cols), self.moved_bias(inverse));
+        let start = self.start(zbar, bias.as_deref(), [inverse, T::from_f64(scales.s * c)], &terms);
+        let c_by_rows = First::Product(dx, self.x.transpose());
+        let zbar = Matrix::new(zbar, rows, cols, false);
+        let start = [Step::Product(Onto::Nothing, c_by_rows, zbar.into()), Step::Cells(&start)];
+        let start = self.output(&mut dz, &start);
+        let x = if dx.stored().is_some() {
+            let mut x = stale();
+            run(&mut Next::new(smallvec![Output::new(&mut x, self.x.stored_sizes(), &sum), start], None));
+            Some(x)
+        } else {
+            // In the place of Ẋ, which nothing else reads.
+            let add = |from: usize, dx: &mut [T]| {
+                kernel::weighted_onto_here(dx, &self.x.data()[from..from + dx.len()], inverse);
+            };
+            run(&mut Next::new(smallvec![start], Some(&add)));
+            None
+        };
+        Progress::Sums(scales, x, Some((dz, 2.0 * c * terms.total())))
+    }
+
+    /// The product of X/s + Ẋ and W + sẆ onto what it starts from, which is found here if it was not begun.
+    fn by_sums(
+        &self,
+        scales: Scales,
+        x: Option<&[T]>,
+        start: Option<(Buffer<T>, f64)>,
+        next: Option<&mut Next<'_, T>>,
+    ) -> (Buffer<T>, f64) {
+        let (Some(dx), Some(dw), Some(zbar)) = (self.dx, self.dw, self.zbar) else {
+            panic!("a product by sums of which a factor does not move")
+        };
+        let scale = T::from_f64(scales.s);
+        let sum = Second::Sum([self.w, dw], [T::from_f64(1.0), scale]);
+        let x = x.map_or(First::Rows(dx), |x| self.x.over(x).into());
+        let by_sum = Step::Product(Onto::Present, x, sum);
+        if let Some((mut dz, term)) = start {
+            compute([self.output(&mut dz, &[by_sum]).then(self.then).followed_by(next)]);
+            return (dz, term);
+        }
+        let inverse = T::from_f64(1.0 / scales.s);
+        let (mut dz, terms) = (self.stale(), CellSums::new(self.sizes.rows, self.sizes.cols));
+        let bias = self.moved_bias(inverse);
+        let start = self.start(zbar, bias.as_deref(), [inverse, scale], &terms);
+        let steps = [Step::Product(Onto::Nothing, First::Rows(dx), dw.into()), Step::Cells(&start), by_sum];
+        compute([self.output(&mut dz, &steps).then(self.then).followed_by(next)]);
+        (dz, 2.0 * terms.total())
+    }
+
+    /// b/s + ḃ, given 1/s.
+    fn moved_bias(&self, inverse: T) -> Option<Vec<T>> {
+        moved_bias(self.bias, self.dbias, inverse)
     }
 
     /// −Z/s − sC, with the bias that is in Z, in the place of C, which is contracted with Z̄; given 1/s and s.
@@ -326,14 +438,20 @@ impl<'a, T: Real> Product<'a, T> {
         (0..self.sizes.cols).map(|j| T::from_f64(at(self.dbias, j) + c * at(self.bias, j))).collect()
     }
 
-    fn factored(&self, dx: Option<Matrix<'_, T>>, zbar: &[T], multiple: Multiple, dz: &mut [T]) -> f64 {
+    fn factored(
+        &self,
+        dx: Option<Source<'_, T>>,
+        zbar: &[T],
+        multiple: Multiple,
+        next: Option<&mut Next<'_, T>>,
+    ) -> (Buffer<T>, f64) {
         let Sizes { rows, cols, .. } = self.sizes;
         let Multiple { adjoint, value } = multiple;
         let zbar = Matrix::new(zbar, rows, cols, false);
         let c = T::from_f64(adjoint);
         // Inner products of rows: XXᵀ, and where X moves what gives ⟨Z̄, ẊẆ⟩.
         let of_x = InnerProducts::half(self.x);
-        let found = match dx {
+        let found = match dx.and_then(Source::stored) {
             None => inner_products(&[of_x]),
             Some(dx) => inner_products(&[of_x, InnerProducts::half(zbar), InnerProducts::whole(dx, self.x)]),
         };
@@ -347,14 +465,14 @@ impl<'a, T: Real> Product<'a, T> {
         }
         // Cut down its rows, each thread forms its own; cut along its columns, all of them.
         let square = match &square {
-            Some(numbers) => First::Stored(Matrix::new(numbers, rows, rows, false)),
+            Some(numbers) => Matrix::new(numbers, rows, rows, false).into(),
             None => First::Symmetric(&found[0], rows, c),
         };
         // What starts the rows of Ż: the tangent of the bias, and −λ times the bias, which is in Z but not in XW.
         let moved = (value != 0.0).then(|| self.row(-value));
         let row = moved.as_deref().or(self.dbias);
         let start = row.map_or(Onto::Nothing, Onto::Row);
-        let by_x = dx.map(|dx| (dx.into(), self.w));
+        let by_x = dx.map(|dx| (First::Rows(dx), self.w));
         let by_rows = Some((square, zbar));
         // λZ onto the first product, after ⟨Z̄, ẊW⟩ where that is ẊW.
         let (lambda, terms) = (T::from_f64(value), CellSums::new(rows, cols));
@@ -382,23 +500,10 @@ impl<'a, T: Real> Product<'a, T> {
         if value != 0.0 {
             steps.insert(1, Step::Cells(&add_value));
         }
-        compute([self.output(dz, &steps).then(self.then)]);
+        let mut dz = self.stale();
+        compute([self.output(&mut dz, &steps).then(self.then).followed_by(next)]);
         term += 2.0 * value * terms.total();
-        term
-    }
-}
-
-/// cA + B of two matrices of the same sizes and layout, by rows as they are stored, each of them whole.
-fn weighted_rows<'a, T: Real>(
-    [a, b]: [Matrix<'a, T>; 2],
-    c: T,
-) -> impl Fn([usize; 2], &mut [&mut [T]]) + Sync + use<'a, T> {
-    move |[top, _], rows| {
-        let [_, cols] = a.stored_sizes();
-        for (row, i) in rows.iter_mut().zip(top..) {
-            let here = i * cols..(i + 1) * cols;
-            kernel::weighted_sum_here(row, [&a.data()[here.clone()], &b.data()[here]], [c, T::from_f64(1.0)]);
-        }
+        (dz, term)
     }
 }
 
@@ -415,12 +520,10 @@ pub(crate) fn sum_of_products<'a, T: Real>(
     terms.into_iter().flatten().map(step).collect()
 }
 
-/// The s for which X/s + Ẋ and W + sẆ are sums of terms of one size, a power of two so that it scales without rounding, given the
-/// [mean squares](mean_squares) of X and W, and of their tangents. `None`
-/// where a factor or its tangent vanishes or overflows: no scale balances the sums then; or where s is so large or small that what is
-/// scaled by it may leave the range of single precision.
-pub(crate) fn balance(at: [f64; 2], tangents: [f64; 2]) -> Option<f64> {
-    let s = (at[0] / tangents[0] * (at[1] / tangents[1])).sqrt().sqrt();
+/// s = ‖W‖ / ‖Ẇ‖, a power of two so that it scales without rounding, given the [mean squares](mean_squares) of W and Ẇ. `None`
+/// where one of them vanishes or overflows, or where s is so large or small that what is scaled by it may leave the range of single precision.
+pub(crate) fn balance([of_w, of_dw]: [f64; 2]) -> Option<f64> {
+    let s = (of_w / of_dw).sqrt();
     // Rounded by its exponent alone: log and exp2 of the library are far from the caches where they are called once a layer.
     SCALES.contains(&s).then(|| f64::from_bits((SQRT_2 * s).to_bits() & EXPONENT))
 }
@@ -483,11 +586,11 @@ mod tests {
     #[test]
     fn scales_are_the_nearest_powers_of_two() {
         for exact in [1e-9, 0.1, 0.70, 0.71, 1.0, 1.41, 1.42, 3.0, 1e9] {
-            let s = balance([exact, exact], [1.0 / exact, 1.0 / exact]).expect("it balances");
+            let s = balance([exact, 1.0 / exact]).expect("it balances");
             assert_eq!(s, f64::log2(exact).round().exp2(), "{exact}");
         }
         for tangent in [0.0, 1e-60, 1e60, f64::INFINITY, f64::NAN] {
-            assert_eq!(balance([1.0; 2], [tangent; 2]), None, "{tangent}");
+            assert_eq!(balance([1.0, tangent]), None, "{tangent}");
         }
     }
 }

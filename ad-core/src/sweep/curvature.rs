@@ -2,12 +2,13 @@
 
 use smallvec::SmallVec;
 
-use crate::array::{At, Ground, Scalar};
+use crate::array::{At, Ground};
 use crate::ops::Forms;
 use crate::primitive::{Advance, Cotangents, CurvedRules, Kind, Multiple};
 use crate::recording::{NodeId, Recording};
 use crate::registry::Op;
 use crate::sweep::Adjoints;
+use crate::sweep::linked::{Advanced, Linked};
 
 /// The second derivative of f along a direction, d²f(v, v) = vᵀHv, and where it comes from.
 ///
@@ -75,43 +76,30 @@ impl<A: Ground> Recording<A> {
         let mut tangents = self.leaf_tangents(along.tangents);
         let uses = self.uses();
         let multiples = self.multiples(adjoints, along, &uses);
+        let links =
+            Linked { recording: self, adjoints, output, uses: &uses, multiples: &multiples, forms: along.forms };
         let mut terms = vec![0.0; self.len()];
+        // A node that began while the tangent of its first input was found.
+        let mut begun = None;
         for node in self.nodes() {
             if tangents[node.index()].is_some() {
                 // A leaf, or found with what it reads.
                 continue;
             }
             let Some(rules) = self.op(node).curved_rules() else { continue };
-            let slots = self.input_slots(node);
-            let dx = self.input_tangents(node, &tangents);
-            if dx.iter().all(Option::is_none) {
+            let read = links.read(node, &tangents);
+            if read.dx.iter().all(Option::is_none) {
                 continue;
             }
-            let of_inputs: SmallVec<[Option<Multiple>; 3]> = slots.iter().map(|&i| multiples.of(i)).collect();
-            let advance = Advance {
-                x: &self.input_values(node),
-                y: self.value(node),
-                ybar: adjoints.of(node),
-                dx: &dx,
-                multiples: &of_inputs,
-                forms: along.forms,
-            };
-            let readers = self.flat_readers(node, output, &uses);
-            let (moved, dy, term) = match self.advance_with_readers(rules, &advance, &readers) {
-                Some((reader, dy, term)) => (reader, Some(dy), term),
-                None => {
-                    let (dy, term) = advanced(rules, &advance);
-                    (node, dy, term)
-                }
-            };
+            let Advanced { last, dy, term } = links.advanced(node, rules, &tangents, &read, &mut begun);
+            drop(read);
             terms[node.index()] = term;
-            drop(dx);
-            for &input in slots {
+            for &input in self.input_slots(node) {
                 if uses[input as usize].last == node.0 && input != output.0 {
                     tangents[input as usize] = None;
                 }
             }
-            tangents[moved.index()] = dy;
+            tangents[last.index()] = dy;
         }
         let slope = match (&tangents[output.index()], adjoints.of(output)) {
             (Some(dy), Some(seed)) => dy.inner(seed),
@@ -130,45 +118,6 @@ impl<A: Ground> Recording<A> {
             }
         }
         uses
-    }
-
-    /// The node that alone reads this one, and reads no other.
-    fn sole_reader(&self, node: NodeId, uses: &[Uses]) -> Option<NodeId> {
-        let Uses { times, last } = uses[node.index()];
-        (times == 1 && self.input_slots(NodeId(last)).len() == 1).then_some(NodeId(last))
-    }
-
-    /// The nodes that follow this one, up to `output` at most, each of which alone reads the one before, and is a function of each element with
-    /// f″ = 0; with their input and output.
-    fn flat_readers(&self, node: NodeId, output: NodeId, uses: &[Uses]) -> SmallVec<[Flat<'_, A>; 2]> {
-        let (mut readers, mut last) = (SmallVec::new(), node);
-        while last != output
-            && let Some(node) = self.sole_reader(last, uses)
-            && let Some(rules) = self.op(node).curved_rules()
-            && rules.jvp_in_place(self.value(last), self.value(node), 0, &mut [])
-        {
-            readers.push(Flat { node, rules, x: self.value(last), y: self.value(node) });
-            last = node;
-        }
-        readers
-    }
-
-    /// The last of the nodes that follow, its tangent, in the place of this node's, and the curvature term of this one: while the numbers are near, and
-    /// without arrays between.
-    fn advance_with_readers(
-        &self,
-        rules: &dyn CurvedRules<A>,
-        advance: &Advance<'_, A>,
-        readers: &[Flat<'_, A>],
-    ) -> Option<(NodeId, A, f64)> {
-        let last = readers.last()?.node;
-        let then = |from: usize, dx: &mut [Scalar<A>]| {
-            for Flat { rules, x, y, .. } in readers {
-                rules.jvp_in_place(x, y, from, dx);
-            }
-        };
-        let (dy, term) = rules.advance_then(advance, &then)?;
-        Some((last, dy, term))
     }
 
     /// Which leaves that one node alone reads move along a multiple of their adjoint and value: those that are told, and those
@@ -217,21 +166,13 @@ impl<A: Ground> Recording<A> {
     }
 }
 
-/// A node that is a function of each element with f″ = 0.
-struct Flat<'a, A: Ground> {
-    node: NodeId,
-    rules: &'a dyn CurvedRules<A>,
-    x: &'a A,
-    y: &'a A,
-}
-
 /// How a node is read.
 #[derive(Clone, Copy)]
 pub(crate) struct Uses {
     /// How often.
-    times: u32,
+    pub(super) times: u32,
     /// The last node that does; the node itself where none does.
-    last: u32,
+    pub(super) last: u32,
 }
 
 /// Leaves whose tangents are multiples of their adjoints, in order.
@@ -244,7 +185,7 @@ impl Multiples {
 }
 
 /// The tangent of a node, and its curvature term.
-fn advanced<A: Ground>(rules: &dyn CurvedRules<A>, node: &Advance<'_, A>) -> (Option<A>, f64) {
+pub(super) fn advanced<A: Ground>(rules: &dyn CurvedRules<A>, node: &Advance<'_, A>) -> (Option<A>, f64) {
     if let Some(together) = rules.advance(node) {
         return together;
     }

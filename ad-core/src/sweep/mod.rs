@@ -14,6 +14,7 @@
 mod adjoint_tangents;
 mod adjoints;
 mod curvature;
+mod linked;
 mod tangents;
 
 pub use adjoint_tangents::Hessian;

@@ -306,10 +306,7 @@ impl<T: Real> Moved<'_, T> {
     fn advance(&self, g: &Geometry, forms: Forms) -> (Tensor<T>, f64) {
         let motion = Motion { moving: [true, true], curved: true, multiple: None };
         let two = g.product().form(forms, motion) == Form::TwoProduct;
-        let scale = || {
-            let [x, w, dx, dw] = mean_squares([self.x, self.w, self.dx, self.dw].map(Tensor::data));
-            balance([x, w], [dx, dw])
-        };
+        let scale = || balance(mean_squares([self.w, self.dw].map(Tensor::data)));
         match if two { scale() } else { None } {
             Some(s) => self.two_product(g, s),
             None => self.direct(g),
@@ -333,7 +330,7 @@ impl<T: Real> Moved<'_, T> {
         self.output(g, one)
     }
 
-    /// With a power of two s that balances the sums: ż = (x/s + ẋ) ∗ (w + sẇ) + b/s + ḃ − z/s − s ẋ ∗ ẇ.
+    /// With a power of two s of about ‖w‖/‖ẇ‖: ż = (x/s + ẋ) ∗ (w + sẇ) + b/s + ḃ − z/s − s ẋ ∗ ẇ.
     fn two_product(&self, g: &Geometry, s: f64) -> (Tensor<T>, f64) {
         let (scale, inverse) = (T::from_f64(s), T::from_f64(1.0 / s));
         let mut far = Buffer::stale(self.w.len());
