@@ -243,7 +243,8 @@ impl<'a, T: Real> Output<'a, T> {
             return;
         }
         if !self.next.is_empty() {
-            let bands: SmallVec<[_; 8]> = shares(self.rows, self.by_rows()[0], CELL[0]).collect();
+            let down = parts(self.rows, CELL[0], most_blocks());
+            let bands: SmallVec<[_; 8]> = shares(self.rows, down, CELL[0]).collect();
             return parallel::for_each(self.bands(&bands, &[]), |block| block.run(&[]));
         }
         if let Some(then) = self.then {

@@ -157,7 +157,8 @@ fn a_weight_that_is_told_to_stand_still_does() {
     assert!(direct > 0.0 && others.iter().all(|found| (found - direct).abs() < 1e-12 * direct), "{others:?}");
 }
 
-/// Layers whose tangents go on to functions without curvature in their place, one that is read twice, and one whose function is curved.
+/// Layers whose tangents go on to functions without curvature in their place and from there to layers, wide and narrow; one that is read twice, and
+/// one whose function is curved.
 fn kinked<A: Array>(x: &A, p: &[A]) -> A {
     let hidden = x.linear(&p[0], Some(&p[1])).relu().linear(&p[2], Some(&p[3])).leaky_relu(0.1);
     let twice = hidden.linear(&p[4], None);
@@ -189,7 +190,7 @@ fn kinked_curvatures(rows: usize, threads: usize, [c, lambda]: [f64; 2]) -> ([f6
 }
 
 #[test]
-fn functions_without_curvature_go_with_the_layers_they_read() {
+fn functions_without_curvature_and_layers_go_with_what_they_read() {
     // Batches whose products are cut into blocks, by rows and by columns, and one that is not.
     for (rows, along) in [(130, [-1.0, 0.0]), (130, [1.0, 0.3]), (33, [0.8, 0.0]), (4, [1.0, -0.2])] {
         let (found, want) = kinked_curvatures(rows, 2, along);

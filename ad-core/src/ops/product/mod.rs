@@ -9,7 +9,7 @@
 //! | factored: with Ẇ = cXᵀZ̄ + λW, XẆ = c(XXᵀ)Z̄ + λZ and ⟨Z̄, ẊẆ⟩ = c⟨Z̄Z̄ᵀ, ẊXᵀ⟩ + λ⟨Z̄, ẊW⟩ | 1, and small ones | Ẇ a multiple of W̄ |
 //!
 //! The two-product form is the algebra of the three-multiplication complex product. With s = ‖W‖ / ‖Ẇ‖ what it adds is as large as what it is
-//! to find: ‖X‖‖W‖/s = ‖X‖‖Ẇ‖ and s‖Ẋ‖‖Ẇ‖ = ‖Ẋ‖‖W‖, so its rounding error is at most about twice the direct form's; and s is known before Ẋ is. The
+//! to find: ‖X‖‖W‖/s = ‖X‖‖Ẇ‖ and s‖Ẋ‖‖Ẇ‖ = ‖Ẋ‖‖W‖, so its rounding error is two to four times the direct form's; and s is known before Ẋ is. The
 //! mixed form's C has the error of ‖X‖‖Z̄‖, where the rows' gradients may cancel in W̄; where that would be seen, C is ẊẆ after all.
 //! The factored form replaces products over n_in × n_out by ones over the rows of the batch, and half of each symmetric one
 //! suffices; the mixed form has fewer of these, and the two-product form's sums. Both hold where the direction is the mini-batch gradient,
@@ -18,8 +18,8 @@
 //! What needs nothing but rows of Ẋ, the first steps of the two-product and the mixed form and all of the direct one with few columns, can
 //! begin by the threads that find these rows; X/s + Ẋ then takes the place of Ẋ.
 
-use std::f64::consts::SQRT_2;
-use std::ops::RangeInclusive;
+mod form;
+mod scale;
 
 use smallvec::{SmallVec, smallvec};
 
@@ -29,153 +29,11 @@ use crate::gemm::{
     inner_products, is_narrow,
 };
 use crate::kernel::{self, fetch};
-use crate::primitive::{InPlace, Multiple, Visit};
+use crate::primitive::{InPlace, Multiple};
 use crate::real::Real;
-use crate::sums::RunningSum;
-
-/// A form in which a product advances.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// Three products: the definition.
-    Direct,
-    /// Two products, for any direction.
-    TwoProduct,
-    /// One product and small ones, and sums of the factors, for a direction that is a multiple of the gradient.
-    Mixed,
-    /// One product and more small ones, for a direction that is a multiple of the gradient and the weight.
-    Factored,
-}
-
-/// Which forms the curvature sweep may choose from; one alone is for tests of it, and falls back on the direct form where
-/// it does not apply.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Forms {
-    /// Whichever costs least.
-    #[default]
-    Cheapest,
-    /// This one.
-    Only(Form),
-}
-
-/// Sizes of a product: Z (rows × cols) = X (rows × inner) W (inner × cols).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sizes {
-    pub(crate) rows: usize,
-    pub(crate) inner: usize,
-    pub(crate) cols: usize,
-    /// Numbers that the sums of the two-product form read and write.
-    pub(crate) summed: usize,
-}
-
-/// What moves, and how.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Motion {
-    /// Whether X and W move.
-    pub(crate) moving: [bool; 2],
-    /// Whether the curvature term is wanted: Z̄ is there.
-    pub(crate) curved: bool,
-    /// Ẇ as a multiple of W̄ and W, where it is one.
-    pub(crate) multiple: Option<Multiple>,
-}
-
-impl Sizes {
-    /// The sizes of a product of arrays that are summed as they are multiplied: a weighted sum of two arrays, for X and for W; three arrays
-    /// combined to what Ż starts from.
-    pub(crate) fn new(rows: usize, inner: usize, cols: usize) -> Self {
-        Sizes { rows, inner, cols, summed: 3 * inner * (rows + cols) + 4 * rows * cols }
-    }
-
-    /// Floating-point operations of one product of this size.
-    pub(crate) fn flops(self) -> u64 {
-        2 * (self.rows * self.inner * self.cols) as u64
-    }
-
-    /// Floating-point operations of the products in a sweep's visit; `forms` overrides those of the visit.
-    pub(crate) fn visit_flops(self, visit: &Visit<'_>, forms: Option<Forms>) -> u64 {
-        let factors = |which: &[bool]| u64::from(which[0]) + u64::from(which[1]);
-        match *visit {
-            Visit::Value => self.flops(),
-            Visit::Tangent { moving } => factors(moving) * self.flops(),
-            Visit::Cotangents { wanted } => factors(wanted) * self.flops(),
-            Visit::CotangentTangents { wanted, moving, carried } => {
-                let curved = u64::from(wanted[0] && moving[1]) + u64::from(wanted[1] && moving[0]);
-                (u64::from(carried) * factors(wanted) + curved) * self.flops()
-            }
-            Visit::Advance { moving, multiples, curved, forms: allowed } => {
-                let motion = Motion { moving: [moving[0], moving[1]], curved, multiple: multiples[1] };
-                self.form_flops(self.form(forms.unwrap_or(allowed), motion), motion)
-            }
-        }
-    }
-
-    /// Floating-point operations of the products of a form.
-    pub(crate) fn form_flops(self, form: Form, motion: Motion) -> u64 {
-        let [x, w] = motion.moving;
-        let Sizes { rows, inner, cols, .. } = self;
-        let product = self.flops();
-        let half = |k: usize| (rows * (rows + 1) * k) as u64;
-        let square = |k: usize| 2 * (rows * rows * k) as u64;
-        match form {
-            Form::Direct => product * (u64::from(x) + u64::from(w) + u64::from(x && w && motion.curved)),
-            Form::TwoProduct => 2 * product,
-            Form::Mixed => product + square(inner) + square(cols),
-            Form::Factored => {
-                let tangent = half(inner) + square(cols);
-                let term = if x { product + half(cols) + square(inner) } else { 0 };
-                tangent + term
-            }
-        }
-    }
-
-    /// The cheapest of the forms allowed that applies.
-    pub(crate) fn form(self, forms: Forms, motion: Motion) -> Form {
-        let applies = |form: Form| match form {
-            Form::Direct => true,
-            Form::TwoProduct => motion.moving == [true, true] && motion.curved,
-            Form::Mixed => {
-                let follows = motion.multiple.is_some_and(|multiple| multiple.adjoint != 0.0 && multiple.value == 0.0);
-                motion.moving == [true, true] && motion.curved && follows
-            }
-            Form::Factored => motion.moving[1] && motion.curved && motion.multiple.is_some(),
-        };
-        match forms {
-            Forms::Only(form) if applies(form) => form,
-            Forms::Only(_) => Form::Direct,
-            Forms::Cheapest => [Form::Direct, Form::TwoProduct, Form::Mixed, Form::Factored]
-                .into_iter()
-                .filter(|form| applies(*form))
-                .min_by_key(|form| self.weighed(*form, motion))
-                .unwrap_or(Form::Direct),
-        }
-    }
-
-    /// What a form costs, as floating-point operations of large products in the same time. Those over the rows of the batch are
-    /// small, and reach about four fifths of the rate.
-    fn weighed(self, form: Form, motion: Motion) -> u64 {
-        let flops = self.form_flops(form, motion);
-        let small = match form {
-            Form::Factored if !motion.moving[0] => flops,
-            Form::Mixed | Form::Factored => flops - self.flops(),
-            Form::Direct | Form::TwoProduct => 0,
-        };
-        flops + small / 4 + self.passes(form, motion)
-    }
-
-    /// What a form's passes over memory cost beyond its products, as floating-point operations of products in the same time.
-    fn passes(self, form: Form, motion: Motion) -> u64 {
-        let touched = match form {
-            Form::Direct => 0,
-            Form::TwoProduct => self.summed,
-            Form::Mixed => self.summed + 2 * self.rows * self.rows,
-            Form::Factored if motion.moving[0] => 7 * self.rows * self.rows,
-            Form::Factored => 2 * self.rows * self.rows,
-        };
-        FLOPS_A_NUMBER * touched as u64
-    }
-}
-
-/// Floating-point operations that a product does in the time in which a loop reads or writes one number.
-const FLOPS_A_NUMBER: u64 = 8;
+pub use form::{Form, Forms};
+pub(crate) use form::{Motion, Sizes};
+pub(crate) use scale::{balance, mean_squares};
 
 /// The steps to a result.
 type Steps<'a, T> = SmallVec<[Step<'a, T>; 4]>;
@@ -520,55 +378,6 @@ pub(crate) fn sum_of_products<'a, T: Real>(
     terms.into_iter().flatten().map(step).collect()
 }
 
-/// s = ‖W‖ / ‖Ẇ‖, a power of two so that it scales without rounding, given the [mean squares](mean_squares) of W and Ẇ. `None`
-/// where one of them vanishes or overflows, or where s is so large or small that what is scaled by it may leave the range of single precision.
-pub(crate) fn balance([of_w, of_dw]: [f64; 2]) -> Option<f64> {
-    let s = (of_w / of_dw).sqrt();
-    // Rounded by its exponent alone: log and exp2 of the library are far from the caches where they are called once a layer.
-    SCALES.contains(&s).then(|| f64::from_bits((SQRT_2 * s).to_bits() & EXPONENT))
-}
-
-/// The bits of a positive number that make it a power of two without the others.
-const EXPONENT: u64 = 0x7ff << 52;
-
-/// The scales of a two-product form: 2⁻⁴⁰ to 2⁴⁰.
-const SCALES: RangeInclusive<f64> = 1.0 / (1u64 << 40) as f64..=(1u64 << 40) as f64;
-
-/// Places at which long arrays are sampled.
-const PLACES: usize = 16;
-/// Numbers of neighbours sampled at each: of one line of the cache, in single precision.
-const SAMPLED: usize = 16;
-
-/// About the mean square of each array: of long ones, neighbours at places without a pattern are looked at, or all numbers where those vanish.
-pub(crate) fn mean_squares<T: Real, const N: usize>(arrays: [&[T]; N]) -> [f64; N] {
-    let sample = |a: usize, place: usize| {
-        let stretch = arrays[a].len() / PLACES;
-        let at = place * stretch + place.wrapping_mul(0x9E37_79B9) % (stretch - SAMPLED);
-        &arrays[a][at / SAMPLED * SAMPLED..][..SAMPLED]
-    };
-    let is_long = |a: usize| arrays[a].len() / PLACES >= 4 * SAMPLED;
-    let samples = |a: usize| (0..if is_long(a) { PLACES } else { 0 }).map(move |place| sample(a, place));
-    // All are asked for before the first is waited for: they come from far.
-    (0..N).flat_map(samples).for_each(fetch::ask);
-    let mut sums = [0.0; N];
-    kernel::pieces_here(
-        &mut sums,
-        1,
-        #[inline(always)]
-        |a, sum| {
-            let mut squares = RunningSum::ZERO;
-            for sample in samples(a) {
-                squares.add_pairs(sample, sample, |a, b| a * b);
-            }
-            sum[0] = squares.total();
-        },
-    );
-    std::array::from_fn(|a| match sums[a] > 0.0 {
-        true => sums[a] / (PLACES * SAMPLED) as f64,
-        false => kernel::inner(arrays[a], arrays[a]) / arrays[a].len().max(1) as f64,
-    })
-}
-
 /// b/s + ḃ, by which the bias of X/s + Ẋ times W + sẆ exceeds none, given 1/s; `None` where there is neither.
 pub(crate) fn moved_bias<T: Real>(bias: Option<&[T]>, dbias: Option<&[T]>, inverse: T) -> Option<Vec<T>> {
     match (bias, dbias) {
@@ -583,14 +392,56 @@ pub(crate) fn moved_bias<T: Real>(bias: Option<&[T]>, dbias: Option<&[T]>, inver
 mod tests {
     use super::*;
 
+    const SIZES: [usize; 3] = [40, 70, 50];
+
+    fn numbers(n: usize, step: f64, scale: f64) -> Vec<f64> {
+        (0..n).map(|i| scale * (i as f64 * step).sin()).collect()
+    }
+
+    /// Ż where tangents are so many times as large as values, in one form, as `T` has it.
+    fn tangent<T: Real>(form: Form, [of_x, of_w]: [f64; 2]) -> Vec<f64> {
+        let [rows, inner, cols] = SIZES;
+        let cast =
+            |numbers: Vec<f64>| -> Vec<T> { numbers.into_iter().map(|x| T::from_f64(f64::from(x as f32))).collect() };
+        let (x, dx) = (cast(numbers(rows * inner, 0.7, 1.0)), cast(numbers(rows * inner, 1.3, of_x)));
+        let (w, dw) = (cast(numbers(inner * cols, 0.9, 1.0)), cast(numbers(inner * cols, 1.1, of_w)));
+        let zbar = cast(numbers(rows * cols, 0.3, 1.0));
+        let [x, dx] = [&x, &dx].map(|numbers| Matrix::new(numbers, rows, inner, false));
+        let [w, dw] = [&w, &dw].map(|numbers| Matrix::new(numbers, inner, cols, false));
+        let mut z = vec![T::default(); rows * cols];
+        crate::gemm::matmul_into(&mut z, Onto::Nothing, x, w);
+        let product = Product {
+            sizes: Sizes::new(rows, inner, cols),
+            x,
+            w,
+            dx: Some(Source::Stored(dx)),
+            dw: Some(dw),
+            bias: None,
+            dbias: None,
+            z: &z,
+            zbar: Some(&zbar),
+            multiple: None,
+            then: None,
+        };
+        let (dz, _) = product.advance(Forms::Only(form), None, None);
+        dz.iter().map(|dz| dz.to_f64()).collect()
+    }
+
     #[test]
-    fn scales_are_the_nearest_powers_of_two() {
-        for exact in [1e-9, 0.1, 0.70, 0.71, 1.0, 1.41, 1.42, 3.0, 1e9] {
-            let s = balance([exact, 1.0 / exact]).expect("it balances");
-            assert_eq!(s, f64::log2(exact).round().exp2(), "{exact}");
-        }
-        for tangent in [0.0, 1e-60, 1e60, f64::INFINITY, f64::NAN] {
-            assert_eq!(balance([1.0, tangent]), None, "{tangent}");
+    fn the_two_product_form_rounds_as_the_direct_one_whatever_the_sizes_of_tangents() {
+        let [rows, inner, cols] = SIZES;
+        let rms = |of: &[f64]| (of.iter().map(|x| x * x).sum::<f64>() / (rows * cols) as f64).sqrt();
+        for of in [[1.0, 1.0], [1e-6, 1.0], [1.0, 1e-6], [1e5, 1e-3], [1e-7, 1e-7], [1e6, 1e6], [30.0, 1e-2]] {
+            let exact = tangent::<f64>(Form::Direct, of);
+            let error = |form| {
+                let difference: Vec<f64> = tangent::<f32>(form, of).iter().zip(&exact).map(|(a, b)| a - b).collect();
+                rms(&difference)
+            };
+            let (direct, two) = (error(Form::Direct), error(Form::TwoProduct));
+            assert!(two < 4.0 * direct, "{of:?}: {two:e} beside {direct:e}");
+            // Neither is far from what rounding a sum of so many terms of these sizes gives.
+            let size = (of[0] + of[1]) * (inner as f64).sqrt() / 2.0;
+            assert!(direct < 1e-6 * size, "{of:?}: {direct:e} of {size:e}");
         }
     }
 }
