@@ -158,8 +158,8 @@ pub trait Primitive: Clone + Debug + Send + Sync + 'static {
     }
 
     /// Begins the advance while the tangent of the first input is found, with what needs but its rows: calls `find`, which finds it, with the
-    /// results that begin from these. `node` lacks that tangent, which is about to be present, and `then` is as in [`Links`]. `None` where
-    /// there is nothing of that kind, or `find` does not compute it.
+    /// results that begin from these. `node` lacks that tangent, which nothing else reads: it may become what the rest of the advance makes use of.
+    /// `then` is as in [`Links`]. `None` where there is nothing of that kind, or `find` does not compute it.
     fn begin_fused<T: Real>(
         &self,
         _node: &Advance<'_, Tensor<T>>,

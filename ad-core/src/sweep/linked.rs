@@ -65,7 +65,8 @@ impl<'a, A: Ground> Linked<'a, A> {
         Advance { x: &read.x, y, ybar, dx: &read.dx, multiples: &read.multiples, forms: self.forms }
     }
 
-    /// A node's tangent and term, with all that can be found with it. What has been begun is left in `begun`, and taken from there where it is this node.
+    /// A node's tangent and term, with all that can be found with it. What has been begun is left in `begun`, and taken from there where it is this
+    /// node.
     pub(super) fn advanced(
         &self,
         node: NodeId,
@@ -75,6 +76,13 @@ impl<'a, A: Ground> Linked<'a, A> {
         begun: &mut Option<Started<A>>,
     ) -> Advanced<A> {
         let advance = self.advance(node, read);
+        let alone = || {
+            let (dy, term) = advanced(rules, &advance);
+            Advanced { last: node, dy, term }
+        };
+        if !rules.is_linkable() {
+            return alone();
+        }
         let flat = self.flat_readers(node);
         let last = flat.last().map_or(node, |flat| flat.node);
         let in_place = |from: usize, dx: &mut [Scalar<A>]| apply(&flat, from, dx);
@@ -84,7 +92,6 @@ impl<'a, A: Ground> Linked<'a, A> {
 
         let mut found = None;
         if begun.is_none()
-            && rules.is_linkable()
             && let Some(reader) = self.next_reader(last, node)
         {
             let find = &mut |next: &mut Next<'_, Scalar<A>>| {
@@ -97,10 +104,7 @@ impl<'a, A: Ground> Linked<'a, A> {
         }
         match found {
             Some((dy, term)) => Advanced { last, dy: Some(dy), term },
-            None => {
-                let (dy, term) = advanced(rules, &advance);
-                Advanced { last: node, dy, term }
-            }
+            None => alone(),
         }
     }
 
