@@ -280,3 +280,60 @@ fn a_first_factor_that_is_formed_on_the_way_is_multiplied_as_it_is() {
         assert!([1, 3, 4].iter().all(|threads| on(*threads) == on(2)), "{sizes:?}");
     }
 }
+
+/// The steps of z c, (z eᵀ) e and e/2 + z.
+fn steps_from<'a, T: Real>(z: Source<'a, T>, c: Matrix<'a, T>, e: Matrix<'a, T>) -> [[Step<'a, T>; 1]; 3] {
+    [
+        [Step::Product(Onto::Nothing, First::Rows(z), c.into())],
+        [Step::Product(Onto::Nothing, First::Product(z, e.transpose()), e.into())],
+        [Step::Sum([Source::Stored(e), z], [T::from_f64(0.5), T::from_f64(1.0)])],
+    ]
+}
+
+/// Results that begin from the rows of another as they are found: a product by these rows, one by a product of them, and a sum with them; then what
+/// the other becomes. First that, then from its array.
+fn following<T: Real>(threads: usize, [n, k, m]: [usize; 3]) -> [[Vec<T>; 4]; 2] {
+    let cast = |numbers: Vec<f64>| numbers.into_iter().map(T::from_f64).collect::<Vec<_>>();
+    let (a, b) = (cast(numbers(n * k, 0.7)), cast(numbers(k * m, 1.3)));
+    let (c, e) = (cast(numbers(m * k, 0.4)), cast(numbers(n * m, 0.9)));
+    let (a, b, c) = (Matrix::new(&a, n, k, false), Matrix::new(&b, k, m, true), Matrix::new(&c, m, k, true));
+    let e = Matrix::new(&e, n, m, false);
+    let double = |_: usize, z: &mut [T]| z.iter_mut().for_each(|z| *z = *z + *z);
+    let square = |_: usize, z: &mut [T]| z.iter_mut().for_each(|z| *z = *z * *z);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+    let stale = || [n * m, n * k, n * m, n * m].map(|len| vec![T::default(); len]);
+    let product = [Step::Product(Onto::Nothing, a.into(), b.into())];
+    pool.install(|| {
+        let (mut found, mut stored) = (stale(), stale());
+        let [z, by_c, by_e, sum] = &mut found;
+        let of_found = steps_from(Source::Found([n, m]), c, e);
+        let outputs = [(by_c, [n, k]), (by_e, [n, m]), (sum, [n, m])].into_iter().zip(&of_found);
+        let outputs = outputs.map(|((numbers, sizes), steps)| Output::new(numbers, sizes, steps));
+        let mut next = Next::new(outputs.collect(), Some(&square));
+        compute([Output::new(z, [n, m], &product).then(Some(&double)).followed_by(Some(&mut next))]);
+        assert!(next.is_taken());
+        drop(next);
+
+        let [z, by_c, by_e, sum] = &mut stored;
+        compute([Output::new(z, [n, m], &product).then(Some(&double))]);
+        let of_stored = steps_from(Source::Stored(Matrix::new(z, n, m, false)), c, e);
+        let outputs = [(by_c, [n, k]), (by_e, [n, m]), (sum, [n, m])].into_iter().zip(&of_stored);
+        compute(outputs.map(|((numbers, sizes), steps)| Output::new(numbers, sizes, steps)));
+        square(0, z);
+        [found, stored]
+    })
+}
+
+#[test]
+fn what_begins_from_rows_as_they_are_found_has_the_bits_of_what_begins_from_all() {
+    for sizes in SIZES.into_iter().chain([[128, 512, 256], [100, 300, 17], [33, 1000, 400], [1, 5, 4]]) {
+        let [found, stored] = following::<f32>(1, sizes);
+        assert!(found == stored, "{sizes:?}");
+        for threads in [2, 3, 4] {
+            let [on_more, _] = following::<f32>(threads, sizes);
+            assert!(on_more == found, "{sizes:?} on {threads} threads");
+        }
+        let [found, stored] = following::<f64>(2, sizes);
+        assert!(found == stored, "{sizes:?} in double precision");
+    }
+}
