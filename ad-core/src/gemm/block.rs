@@ -99,7 +99,7 @@ impl<T: Real> Block<'_, T> {
     fn sum(&mut self, found: &[T], terms: [Source<'_, T>; 2], weights: [T; 2]) {
         let Place::Rows(numbers, cols) = &mut self.place else { panic!("a sum of columns of two matrices") };
         let terms = terms.map(|term| {
-            let (matrix, first) = term.from(self.first[0], found);
+            let (matrix, first) = term.rows_from(self.first[0], found);
             &matrix.data[first * *cols..][..numbers.len()]
         });
         kernel::weighted_sum_here(numbers, terms, weights);
@@ -108,7 +108,7 @@ impl<T: Real> Block<'_, T> {
     fn product(&mut self, onto: Onto<'_, T>, found: &[T], a: First<'_, T>, b: Second<'_, T>) {
         let (way, [top, left]) = (way(a, b), self.first);
         if let (Way::Narrow, First::Rows(rows), Place::Rows(c, _)) = (way, a, &mut self.place) {
-            let (a, top) = rows.from(top, found);
+            let (a, top) = rows.rows_from(top, found);
             return b.with_all(|b| narrow_into(c, top, onto, a, b));
         }
         let [height, depth] = a.sizes();

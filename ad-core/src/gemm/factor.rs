@@ -40,7 +40,7 @@ impl<'a, T: Real> Source<'a, T> {
 
     /// A matrix with the `top`-th row and those after it, and which of its rows that is, given the rows that the thread has found, of which
     /// the `top`-th is the first.
-    pub(super) fn from<'b>(self, top: usize, found: &'b [T]) -> (Matrix<'b, T>, usize)
+    pub(super) fn rows_from<'b>(self, top: usize, found: &'b [T]) -> (Matrix<'b, T>, usize)
     where
         'a: 'b,
     {
@@ -111,7 +111,7 @@ impl<'a, T: Real> First<'a, T> {
         };
         let formed = match self {
             First::Rows(source) => {
-                let (matrix, first) = source.from(rows.start, found);
+                let (matrix, first) = source.rows_from(rows.start, found);
                 return f(matrix.view().subrows(first, rows.len()));
             }
             First::Product(a, b) => formed(&|numbers| rows_of_product(numbers, rows.start, found, a, b)),

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::curvature::{Multiples, Uses, advanced};
 use crate::array::{Ground, Scalar};
 use crate::ops::{Begun, Forms};
-use crate::primitive::{Advance, CurvedRules, InPlace, Links, Multiple, Next};
+use crate::primitive::{Advance, CurvedRules, Find, InPlace, Links, Multiple, Next};
 use crate::recording::{NodeId, Recording};
 use crate::sweep::Adjoints;
 
@@ -83,44 +83,47 @@ impl<'a, A: Ground> Linked<'a, A> {
         if !rules.is_linkable() {
             return alone();
         }
-        let flat = self.flat_readers(node);
-        let last = flat.last().map_or(node, |flat| flat.node);
-        let in_place = |from: usize, dx: &mut [Scalar<A>]| apply(&flat, from, dx);
-        let then: Option<&InPlace<'_, Scalar<A>>> = if flat.is_empty() { None } else { Some(&in_place) };
         let mut before = begun.take_if(|(of, _)| *of == node).map(|(_, begun)| begun);
-        let is_linked = before.is_some() || then.is_some();
-
-        let mut found = None;
-        if begun.is_none()
-            && let Some(reader) = self.next_reader(last, node)
-        {
-            let find = &mut |next: &mut Next<'_, Scalar<A>>| {
-                found = rules.advance_linked(&advance, Links { begun: before.take(), then, next: Some(next) });
-            };
-            *begun = self.begin(reader, tangents, find);
-        }
-        if found.is_none() && is_linked {
-            found = rules.advance_linked(&advance, Links { begun: before.take(), then, next: None });
-        }
-        match found {
-            Some((dy, term)) => Advanced { last, dy: Some(dy), term },
-            None => alone(),
-        }
+        self.with_functions(node, |last, then| {
+            let is_linked = before.is_some() || then.is_some();
+            let mut found = None;
+            if begun.is_none()
+                && let Some(reader) = self.next_reader(last, node)
+            {
+                let find = &mut |next: &mut Next<'_, Scalar<A>>| {
+                    found = rules.advance_linked(&advance, Links { begun: before.take(), then, next: Some(next) });
+                };
+                *begun = self.begin(reader, tangents, find);
+            }
+            if found.is_none() && is_linked {
+                found = rules.advance_linked(&advance, Links { begun: before.take(), then, next: None });
+            }
+            match found {
+                Some((dy, term)) => Advanced { last, dy: Some(dy), term },
+                None => alone(),
+            }
+        })
     }
 
     /// Begins this node, whose first input's tangent `find` finds.
-    fn begin(
-        &self,
-        node: NodeId,
-        tangents: &[Option<A>],
-        find: &mut dyn FnMut(&mut Next<'_, Scalar<A>>),
-    ) -> Option<Started<A>> {
+    fn begin(&self, node: NodeId, tangents: &[Option<A>], find: &mut Find<'_, Scalar<A>>) -> Option<Started<A>> {
         let rules = self.recording.op(node).curved_rules()?;
-        let flat = self.flat_readers(node);
-        let in_place = |from: usize, dx: &mut [Scalar<A>]| apply(&flat, from, dx);
-        let then: Option<&InPlace<'_, Scalar<A>>> = if flat.is_empty() { None } else { Some(&in_place) };
         let read = self.read(node, tangents);
-        Some((node, rules.begin(&self.advance(node, &read), then, find)?))
+        let begun = self.with_functions(node, |_, then| rules.begin(&self.advance(node, &read), then, find))?;
+        Some((node, begun))
+    }
+
+    /// What `f` makes of the functions in place that follow a node: of the last of them, or the node itself where there are none, and of what a
+    /// tangent becomes by them.
+    fn with_functions<R>(&self, node: NodeId, f: impl FnOnce(NodeId, Option<&InPlace<'_, Scalar<A>>>) -> R) -> R {
+        let functions = self.flat_readers(node);
+        let Some(last) = functions.last() else { return f(node, None) };
+        let in_place = |from: usize, dx: &mut [Scalar<A>]| {
+            for Flat { rules, x, y, .. } in &functions {
+                rules.jvp_in_place(x, y, from, dx);
+            }
+        };
+        f(last.node, Some(&in_place))
     }
 
     /// The node that alone reads this one, as its first input, and beside it only what was visited before `node`, if it may begin early. None
@@ -155,12 +158,5 @@ impl<'a, A: Ground> Linked<'a, A> {
             last = node;
         }
         readers
-    }
-}
-
-/// The JVP of functions one after another in the place of some neighbouring elements' ẋ.
-fn apply<A: Ground>(functions: &[Flat<'_, A>], from: usize, dx: &mut [Scalar<A>]) {
-    for Flat { rules, x, y, .. } in functions {
-        rules.jvp_in_place(x, y, from, dx);
     }
 }

@@ -16,7 +16,7 @@
 //! for a weight that is used once.
 //!
 //! What needs nothing but rows of Ẋ, the first steps of the two-product and the mixed form and all of the direct one with few columns, can
-//! begin by the threads that find these rows; X/s + Ẋ then takes the place of Ẋ.
+//! begin by the threads that find these rows. In the mixed form X/s + Ẋ then takes the place of Ẋ, which nothing else reads.
 
 mod form;
 mod scale;
@@ -29,7 +29,7 @@ use crate::gemm::{
     inner_products, is_narrow,
 };
 use crate::kernel::{self, fetch};
-use crate::primitive::{InPlace, Multiple};
+use crate::primitive::{Find, InPlace, Multiple};
 use crate::real::Real;
 pub use form::{Form, Forms};
 pub(crate) use form::{Motion, Sizes};
@@ -67,9 +67,6 @@ enum Progress<T: Real> {
     /// X/s + Ẋ, if it is not in the place of Ẋ, and, of the mixed form, what Ż starts from and the curvature term.
     Sums(Scales, Option<Buffer<T>>, Option<(Buffer<T>, f64)>),
 }
-
-/// What computes results that begin from rows of Ẋ.
-type Run<'a, T> = dyn FnMut(&mut Next<'_, T>) + 'a;
 
 /// A product with the tangents of its factors.
 pub(crate) struct Product<'a, T: Real> {
@@ -120,6 +117,7 @@ impl<'a, T: Real> Product<'a, T> {
             Form::Mixed => self.multiple,
         };
         let Some(dw) = self.dw else { return Plan::Direct };
+        // Those that are wanted all at once, as each comes from far.
         let [of_w, of_dw, of_x, of_zbar] = match (multiple, self.zbar) {
             (Some(_), Some(zbar)) => mean_squares([self.w.data(), dw.data(), self.x.data(), zbar]),
             _ => {
@@ -136,18 +134,18 @@ impl<'a, T: Real> Product<'a, T> {
 
     /// Begins with what needs rows of Ẋ alone: gives `find`, which finds Ẋ, results that begin from these rows. `None` where there are none, or
     /// `find` does not compute them.
-    pub(crate) fn begin(&self, forms: Forms, find: &mut dyn FnMut(&mut Next<'_, T>)) -> Option<Begun<T>> {
+    pub(crate) fn begin(&self, forms: Forms, find: &mut Find<'_, T>) -> Option<Begun<T>> {
         let Sizes { rows, inner, cols, .. } = self.sizes;
         let dx = self.dx.filter(|_| rows * inner * cols > 0)?;
         let mut is_taken = false;
-        let mut run = |next: &mut Next<'_, T>| {
+        let mut find = |next: &mut Next<'_, T>| {
             find(next);
             is_taken = next.is_taken();
         };
         let begun = match self.plan(forms) {
-            Plan::Sums(scales) => self.begin_sums(scales, dx, &mut run),
+            Plan::Sums(scales) => self.begin_sums(scales, dx, &mut find),
             Plan::Direct if is_narrow(First::Rows(dx), self.w.into()) => {
-                let (dz, term) = self.direct(None, &mut run);
+                let (dz, term) = self.direct(None, &mut find);
                 Progress::All(dz, term)
             }
             _ => return None,
@@ -165,11 +163,12 @@ impl<'a, T: Real> Product<'a, T> {
         if let Some(Begun(progress)) = begun {
             return self.finish(progress, next);
         }
-        let run: &mut Run<'_, T> = &mut |next| compute(next.take());
+        // Ẋ is there.
+        let find: &mut Find<'_, T> = &mut |next| compute(next.take());
         match (self.plan(forms), self.dx, self.zbar, self.multiple) {
-            (Plan::Sums(scales), Some(dx), ..) => self.finish(self.begin_sums(scales, dx, run), next),
+            (Plan::Sums(scales), Some(dx), ..) => self.finish(self.begin_sums(scales, dx, find), next),
             (Plan::Factored, dx, Some(zbar), Some(multiple)) => self.factored(dx, zbar, multiple, next),
-            _ => self.direct(next, run),
+            _ => self.direct(next, find),
         }
     }
 
@@ -180,27 +179,29 @@ impl<'a, T: Real> Product<'a, T> {
         }
     }
 
-    fn direct(&self, next: Option<&mut Next<'_, T>>, run: &mut Run<'_, T>) -> (Buffer<T>, f64) {
+    fn direct(&self, next: Option<&mut Next<'_, T>>, find: &mut Find<'_, T>) -> (Buffer<T>, f64) {
         let (mut dz, tangent) = (self.stale(), self.tangent_steps());
         let output = self.output(&mut dz, &tangent).then(self.then).followed_by(next);
         let (Some(dx), Some(dw), Some(zbar)) = (self.dx, self.dw, self.zbar) else {
-            run(&mut Next::new(smallvec![output], None));
+            find(&mut Next::new(smallvec![output], None));
             return (dz, 0.0);
         };
         let (mut c, curved) = (self.stale(), [Step::Product(Onto::Nothing, First::Rows(dx), dw.into())]);
-        run(&mut Next::new(smallvec![output, self.output(&mut c, &curved)], None));
+        find(&mut Next::new(smallvec![output, self.output(&mut c, &curved)], None));
         (dz, 2.0 * kernel::inner(&c, zbar))
     }
 
     /// X/s + Ẋ and, of the mixed form, what Ż starts from.
-    fn begin_sums(&self, scales: Scales, dx: Source<'_, T>, run: &mut Run<'_, T>) -> Progress<T> {
+    fn begin_sums(&self, scales: Scales, dx: Source<'_, T>, find: &mut Find<'_, T>) -> Progress<T> {
         let inverse = T::from_f64(1.0 / scales.s);
-        let sum = [Step::Sum([Source::Stored(self.x), dx], [inverse, T::from_f64(1.0)])];
-        let stale = || Buffer::stale(self.x.data().len());
+        // Where rows of Ẋ are passed on, nothing else reads it; without `mixed` C does.
+        let is_in_place = scales.mixed.is_some() && dx.stored().is_none();
+        let mut x = (!is_in_place).then(|| Buffer::stale(self.x.data().len()));
+        let steps = [Step::Sum([Source::Stored(self.x), dx], [inverse, T::from_f64(1.0)])];
+        let sum = x.as_mut().map(|x| Output::new(x, self.x.stored_sizes(), &steps)).into_iter();
         let (Some(c), Some(zbar)) = (scales.mixed, self.zbar) else {
-            let mut x = stale();
-            run(&mut Next::new(smallvec![Output::new(&mut x, self.x.stored_sizes(), &sum)], None));
-            return Progress::Sums(scales, Some(x), None);
+            find(&mut Next::new(sum.collect(), None));
+            return Progress::Sums(scales, x, None);
         };
         // By rows, with all that each row of C over c, (ẊXᵀ)Z̄, is made of.
         let Sizes { rows, cols, .. } = self.sizes;
@@ -210,18 +211,11 @@ impl<'a, T: Real> Product<'a, T> {
         let zbar = Matrix::new(zbar, rows, cols, false);
         let start = [Step::Product(Onto::Nothing, c_by_rows, zbar.into()), Step::Cells(&start)];
         let start = self.output(&mut dz, &start);
-        let x = if dx.stored().is_some() {
-            let mut x = stale();
-            run(&mut Next::new(smallvec![Output::new(&mut x, self.x.stored_sizes(), &sum), start], None));
-            Some(x)
-        } else {
-            // In the place of Ẋ, which nothing else reads.
-            let add = |from: usize, dx: &mut [T]| {
-                kernel::weighted_onto_here(dx, &self.x.data()[from..from + dx.len()], inverse);
-            };
-            run(&mut Next::new(smallvec![start], Some(&add)));
-            None
+        let add = |from: usize, dx: &mut [T]| {
+            kernel::weighted_onto_here(dx, &self.x.data()[from..from + dx.len()], inverse);
         };
+        let finally: Option<&InPlace<'_, T>> = if is_in_place { Some(&add) } else { None };
+        find(&mut Next::new(sum.chain([start]).collect(), finally));
         Progress::Sums(scales, x, Some((dz, 2.0 * c * terms.total())))
     }
 
